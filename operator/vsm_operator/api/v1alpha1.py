@@ -1,0 +1,370 @@
+"""vsm-mcp.io/v1alpha1: the McpServer.
+
+A field is here because some code reads it; defaults are stated in descriptions and live in the model, not in the
+stored object. Patterns stay within RE2, bounds exist on every string, list and map so that CEL can cost its rules.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from vsm_operator.api.conditions import Condition
+from vsm_operator.api.model import Atomic, ListMapByName, ListMapByType, Model, Quantity, Text
+from vsm_operator.api.schema import Extension, cel, rules
+from vsm_operator.domain import packages
+from vsm_operator.kube.kinds import Kind
+
+GROUP = "vsm-mcp.io"
+VERSION = "v1alpha1"
+MCP_SERVER = Kind(GROUP, VERSION, "mcpservers", "McpServer")
+RETRY_ANNOTATION = "reconcile.vsm-mcp.io/requestedAt"
+"""A new value asks for another try of what ended in a terminal condition."""
+
+BRIDGE_PORT, ADMIN_PORT = 8080, 8081
+RESERVED_MOUNTS = ("/bundle", "/run", "/tmp", "/proc", "/sys", "/dev", "/etc", "/opt/vsm", "/home/mcp/.cache")  # noqa: S108
+
+DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
+DataKey = Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)]
+Argument = Annotated[str, Field(max_length=4096)]
+Labels = Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=16)]
+
+
+class NpmSource(Model):
+    """A package of the npm registry."""
+
+    package: Annotated[str, Field(pattern=packages.NPM_NAME, max_length=packages.NPM_NAME_MAX_LENGTH)]
+    """Name in the registry, for example @modelcontextprotocol/server-memory. Immutable."""
+    version: Annotated[str, Field(pattern=packages.NPM_VERSION, max_length=packages.VERSION_MAX_LENGTH)]
+    """One exact version. Ranges and tags are refused: what runs must not change by itself."""
+
+
+class PypiSource(Model):
+    """A package of a Python package index; wheels only, a source distribution is never built."""
+
+    package: Annotated[str, Field(pattern=packages.PYPI_NAME, max_length=packages.PYPI_NAME_MAX_LENGTH)]
+    """Name in the index, for example mcp-server-time. Immutable."""
+    version: Annotated[str, Field(pattern=packages.PYPI_VERSION, max_length=packages.VERSION_MAX_LENGTH)]
+    """One exact version."""
+
+
+class ImageSource(Model):
+    """A container image, by digest."""
+
+    ref: Annotated[
+        str,
+        Field(pattern=r"^[a-z0-9]([a-zA-Z0-9._:/-]*[a-zA-Z0-9])?@sha256:[0-9a-f]{64}$", max_length=512),
+    ]
+    """registry/repository@sha256:digest. A tag is refused: it can be moved."""
+
+
+class Source(Model):
+    """Where the server comes from: exactly one of npm, pypi, image."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            cel(
+                "(has(self.npm) ? 1 : 0) + (has(self.pypi) ? 1 : 0) + (has(self.image) ? 1 : 0) == 1",
+                "set exactly one of npm, pypi and image",
+            ),
+            cel(
+                "has(self.npm) == has(oldSelf.npm) && has(self.pypi) == has(oldSelf.pypi)"
+                " && (!has(self.npm) || self.npm.package == oldSelf.npm.package)"
+                " && (!has(self.pypi) || self.pypi.package == oldSelf.pypi.package)",
+                "the package is immutable, only its version may change: create another McpServer for another package",
+            ),
+        )
+    }
+
+    npm: NpmSource | None = None
+    pypi: PypiSource | None = None
+    image: ImageSource | None = None
+
+    def package(self) -> packages.PackageRef | None:
+        """The package, or None for an image. Raises InvalidPackage for what the registry could not know."""
+        if self.npm is not None:
+            return packages.PackageRef(packages.Ecosystem.NPM, self.npm.package, self.npm.version)
+        if self.pypi is not None:
+            return packages.PackageRef(packages.Ecosystem.PYPI, self.pypi.package, self.pypi.version)
+        return None
+
+
+class KeySelector(Model):
+    """core/v1 SecretKeySelector and ConfigMapKeySelector."""
+
+    name: ObjectName
+    key: DataKey
+    optional: bool | None = None
+
+
+class EnvVarSource(Model):
+    """core/v1 EnvVarSource, as far as it makes sense for a server."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            cel("has(self.secretKeyRef) != has(self.configMapKeyRef)", "set one of secretKeyRef and configMapKeyRef")
+        )
+    }
+
+    secret_key_ref: KeySelector | None = None
+    config_map_key_ref: KeySelector | None = None
+
+
+class EnvVar(Model):
+    """core/v1 EnvVar. The value of a Secret is read by the kubelet; the operator never sees it."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            cel("!(has(self.value) && has(self.valueFrom))", "set value or valueFrom, not both"),
+        )
+    }
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
+    value: Annotated[str, Field(max_length=32768)] | None = None
+    value_from: EnvVarSource | None = None
+
+
+_RESOURCE_NAMES = cel(
+    "self.all(k, k in ['cpu', 'memory', 'ephemeral-storage'])",
+    "known resources are cpu, memory and ephemeral-storage",
+)
+ResourceMap = Annotated[
+    dict[str, Quantity], Field(max_length=3), Extension({"x-kubernetes-validations": [_RESOURCE_NAMES]})
+]
+
+
+class Resources(Model):
+    """core/v1 ResourceRequirements of the server container."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            cel(
+                "!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits)"
+                " || !quantity(string(self.requests[k])).isGreaterThan(quantity(string(self.limits[k]))))",
+                "a request cannot be larger than its limit",
+            ),
+        )
+    }
+
+    requests: ResourceMap = {}
+    """What the scheduler reserves. Default: cpu 10m, memory 64Mi."""
+    limits: ResourceMap = {}
+    """What the server can use at most. Default: cpu 500m, memory 512Mi, ephemeral-storage 1Gi."""
+
+
+class EmptyDir(Model):
+    """core/v1 EmptyDirVolumeSource: scratch that lives as long as the pod."""
+
+    size_limit: Quantity | None = None
+    """Default 100Mi."""
+
+
+class ClaimSource(Model):
+    """core/v1 PersistentVolumeClaimVolumeSource."""
+
+    claim_name: ObjectName
+
+
+class Storage(Model):
+    """A directory that the server may use beside its own scratch."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            cel("has(self.emptyDir) != has(self.persistentVolumeClaim)", "set one of emptyDir, persistentVolumeClaim"),
+        )
+    }
+
+    name: DnsLabel
+    mount_path: Annotated[
+        str,
+        Field(pattern=r"^(/[A-Za-z0-9._-]+)+$", max_length=256),
+        Extension(
+            {
+                "x-kubernetes-validations": [
+                    cel(
+                        f"!{list(RESERVED_MOUNTS)}.exists(p, self == p || self.startsWith(p + '/'))"
+                        " && !self.contains('/../') && !self.endsWith('/..')",
+                        "this path belongs to the pod itself: choose another one such as /data",
+                    )
+                ]
+            }
+        ),
+    ]
+    read_only: bool | None = None
+    empty_dir: EmptyDir | None = None
+    persistent_volume_claim: ClaimSource | None = None
+
+
+class MatchExpression(Model):
+    """metav1.LabelSelectorRequirement."""
+
+    key: Annotated[str, Field(max_length=317)]
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
+    values: Annotated[list[Annotated[str, Field(max_length=63)]], Field(max_length=16), Atomic] | None = None
+
+
+class LabelSelector(Model):
+    """metav1.LabelSelector. Empty selects everything."""
+
+    match_labels: Labels | None = None
+    match_expressions: Annotated[list[MatchExpression], Field(max_length=16), Atomic] | None = None
+
+
+class IpBlock(Model):
+    """networking/v1 IPBlock."""
+
+    cidr: Annotated[str, Field(max_length=64)]
+    except_: Annotated[
+        list[Annotated[str, Field(max_length=64)]] | None, Field(alias="except", max_length=16), Atomic
+    ] = None
+
+
+class NetworkPeer(Model):
+    """networking/v1 NetworkPolicyPeer."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            cel(
+                "has(self.ipBlock) ? !has(self.podSelector) && !has(self.namespaceSelector)"
+                " : has(self.podSelector) || has(self.namespaceSelector)",
+                "set podSelector, namespaceSelector or both, or ipBlock alone",
+            ),
+        )
+    }
+
+    pod_selector: LabelSelector | None = None
+    namespace_selector: LabelSelector | None = None
+    ip_block: IpBlock | None = None
+
+
+class Network(Model):
+    """Who may talk to the server. It may talk to nobody."""
+
+    allow_from: Annotated[list[NetworkPeer], Field(max_length=32), Atomic] = []
+    """Peers that may call /mcp, as in a NetworkPolicy. Empty: only the operator, and port-forwards."""
+
+
+class McpServerSpec(Model):
+    """What should run. Ten lines are enough: a source."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            cel(
+                "has(self.transport) && self.transport == 'streamable-http' ? has(self.port) : true",
+                "transport streamable-http needs port: the port on which the server listens inside its pod",
+            ),
+            cel(
+                "!has(self.port) && !has(self.path) || has(self.transport) && self.transport == 'streamable-http'",
+                "port and path belong to transport streamable-http; a stdio server has none",
+            ),
+        )
+    }
+
+    source: Source
+    transport: Literal["stdio", "streamable-http"] = "stdio"
+    """How the server itself speaks; its clients always use Streamable HTTP. Default stdio."""
+    command: Annotated[list[Argument], Field(max_length=64), Atomic] = []
+    """Argument vector; never passed to a shell. Default: the package's own executable, or the image's entry point
+    (stdio servers from images have to name it)."""
+    args: Annotated[list[Argument], Field(max_length=128), Atomic] = []
+    """Appended to command."""
+    env: Annotated[list[EnvVar], Field(max_length=64), ListMapByName] = []
+    port: Annotated[int, Field(ge=1024, le=65535)] | None = None
+    """Where a streamable-http server listens inside its pod."""
+    path: Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]*$", max_length=256)] | None = None
+    """Path of a streamable-http server. Default /mcp."""
+    resources: Resources = Resources()
+    network: Network = Network()
+    storage: Annotated[list[Storage], Field(max_length=8), ListMapByName] = []
+    replicas: Annotated[int, Field(ge=1, le=20)] = 1
+    """Pods behind the Service. Default 1; more only for servers that keep no state between calls."""
+    suspend: bool = False
+    """True scales to zero and keeps everything else."""
+
+
+class Phase(StrEnum):
+    """Where a server is in its life; conditions say why."""
+
+    PENDING = "Pending"
+    FETCHING = "Fetching"
+    STARTING = "Starting"
+    READY = "Ready"
+    DEGRADED = "Degraded"
+    REJECTED = "Rejected"
+    SUSPENDED = "Suspended"
+    FAILED = "Failed"
+
+
+class BundleStatus(Model):
+    """The verified content that this server runs."""
+
+    key: Annotated[str, Field(max_length=64)]
+    """Identity of the intake that made it."""
+    digest: Annotated[str, Field(max_length=128)]
+    """Of the OCI manifest; every pod loads exactly this."""
+    integrity: Text = ""
+    """Of the package itself, as the registry states it."""
+    license: Text = ""
+    packages: int = 0
+    """Members of the dependency tree."""
+    lifecycle_scripts: int = 0
+    """Packages in it that carry install scripts; none was run."""
+    size_bytes: int = 0
+    unpacked_bytes: int = 0
+    entrypoints: Annotated[list[Text], Field(max_length=20), Atomic] = []
+
+
+class ServerInfo(Model):
+    """What the server says of itself in the handshake."""
+
+    name: Text = ""
+    version: Text = ""
+
+
+class ToolsStatus(Model):
+    """The tools that the server lists."""
+
+    count: int = 0
+    hash: Text = ""
+    """Canonical hash over names, titles, descriptions, schemas and annotations."""
+    names: Annotated[list[Text], Field(max_length=200), Atomic] = []
+    """The first 200."""
+
+
+class McpServerStatus(Model):
+    """What is so, as last observed."""
+
+    phase: Phase = Phase.PENDING
+    observed_generation: int = 0
+    """Of the spec that this status speaks about."""
+    package: Text | None = None
+    """Package URL without version, or the image."""
+    version: Text | None = None
+    bundle: BundleStatus | None = None
+    endpoint: Text | None = None
+    """Streamable HTTP URL inside the cluster."""
+    protocol_version: Text | None = None
+    server_info: ServerInfo | None = None
+    tools: ToolsStatus | None = None
+    verified_revision: Text | None = None
+    """Hash of the pod template for which the handshake through the Service succeeded."""
+    last_handled_retry: Text | None = None
+    """Value of the retry annotation that was last acted upon."""
+    conditions: Annotated[list[Condition], Field(max_length=16), ListMapByType] = []
+
+
+class McpServer(Model):
+    """An MCP server: a package or image, run isolated behind a Streamable HTTP endpoint."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            cel(
+                "self.metadata.name.size() <= 52 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+                "metadata.name has to be a DNS label of at most 52 characters: the Service is called mcp-<name>",
+            ),
+        )
+    }
+
+    spec: McpServerSpec
+    status: McpServerStatus | None = None

@@ -1,0 +1,139 @@
+"""Asking servers: a handshake through the Service when the pods are ready, the bridge's own word while they are not.
+
+Network calls never happen inside a reconcile: they run in the background pool, and their answer re-queues the key.
+A server that is ready and was ready costs nothing here: no call, no memory.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import httpx
+
+from vsm_operator.api.v1alpha1 import ADMIN_PORT, Phase
+from vsm_operator.controllers.mcpserver.facts import Facts, Unverified, Verified
+from vsm_operator.controllers.podfacts import newest_first
+from vsm_operator.kube.kinds import Key
+from vsm_operator.ports.bridge import BridgeStatus, bridge_status
+from vsm_operator.ports.mcp import HandshakeFailed, handshake
+from vsm_operator.resources.common import Owner
+from vsm_operator.resources.service import endpoint
+from vsm_operator.runtime.background import Background
+from vsm_operator.runtime.clock import Clock
+
+_DIAGNOSE_EVERY_SECONDS = 3.0
+_VERIFY_AGAIN_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+@dataclass(slots=True)
+class _State:
+    """What the last calls said about one server."""
+
+    verified: Verified | None = None
+    trouble: str = ""
+    failed_handshakes: int = 0
+    pod: str = ""
+    bridge: BridgeStatus | None = None
+    not_before: float = 0.0
+    """Monotonic seconds: the next call waits until then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The facts with what was learned, and when to look again (None: an event will tell)."""
+
+    facts: Facts
+    look_again: timedelta | None = None
+
+
+class Probes:
+    """Bounded by the number of servers that are not ready."""
+
+    def __init__(
+        self,
+        *,
+        background: Background,
+        http: httpx.AsyncClient,
+        clock: Clock,
+        enqueue: Callable[[Key], None],
+        deadline_seconds: float,
+    ) -> None:
+        self._background = background
+        self._http = http
+        self._clock = clock
+        self._enqueue = enqueue
+        self._deadline_seconds = deadline_seconds
+        self._states: dict[Key, _State] = {}
+
+    def forget(self, key: Key) -> None:
+        """The server is gone."""
+        self._states.pop(key, None)
+
+    def observe(self, key: Key, facts: Facts) -> Observed:
+        """Adds what is known, and sees to it that what is missing will be asked."""
+        if facts.spec.suspend or not facts.revision:
+            self.forget(key)
+            return Observed(facts)
+        if facts.rollout.complete:
+            if facts.was_ready and facts.before.phase is Phase.READY:
+                self.forget(key)
+                return Observed(facts)
+            return self._verify(key, facts)
+        return self._diagnose(key, facts)
+
+    def _verify(self, key: Key, facts: Facts) -> Observed:
+        state = self._states.setdefault(key, _State())
+        if state.verified is not None and state.verified.revision == facts.revision:
+            return Observed(replace(facts, verification=state.verified))
+        wait_seconds = state.not_before - self._clock.monotonic()
+        if wait_seconds > 0:
+            look_again = timedelta(seconds=wait_seconds)
+            return Observed(replace(facts, verification=Unverified(state.trouble)), look_again)
+        url, revision = endpoint(Owner(facts.namespace, facts.name, "")), facts.revision
+
+        async def ask() -> None:
+            try:
+                found = await handshake(self._http, url)
+            except HandshakeFailed as failure:
+                self._note_failed_handshake(state, str(failure))
+            else:
+                state.verified = Verified(revision, found)
+            self._enqueue(key)
+
+        def too_late() -> None:
+            self._note_failed_handshake(state, f"no complete answer within {self._deadline_seconds:g} s")
+            self._enqueue(key)
+
+        self._background.submit(key, ask, deadline_seconds=self._deadline_seconds, on_timeout=too_late)
+        return Observed(replace(facts, verification=Unverified(state.trouble)))
+
+    def _note_failed_handshake(self, state: _State, trouble: str) -> None:
+        pause = _VERIFY_AGAIN_SECONDS[min(state.failed_handshakes, len(_VERIFY_AGAIN_SECONDS) - 1)]
+        state.failed_handshakes += 1
+        state.trouble = trouble
+        state.not_before = self._clock.monotonic() + pause
+
+    def _diagnose(self, key: Key, facts: Facts) -> Observed:
+        state = self._states.setdefault(key, _State())
+        state.verified = None
+        state.failed_handshakes = 0
+        pods = [pod for pod in newest_first(facts.pods) if not pod.ready and "bridge" in pod.running and pod.ip]
+        if not pods:
+            return Observed(facts)
+        pod = pods[0]
+        if state.pod != pod.name:
+            state.pod, state.bridge = pod.name, None
+        again = timedelta(seconds=_DIAGNOSE_EVERY_SECONDS)
+        if self._clock.monotonic() >= state.not_before:
+            state.not_before = self._clock.monotonic() + _DIAGNOSE_EVERY_SECONDS
+            host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
+            url = f"http://{host}:{ADMIN_PORT}/status"
+
+            async def ask() -> None:
+                answer = await bridge_status(self._http, url)
+                if answer is not None and answer != state.bridge and state.pod == pod.name:
+                    state.bridge = answer
+                    self._enqueue(key)
+
+            self._background.submit(key, ask, deadline_seconds=self._deadline_seconds, on_timeout=lambda: None)
+        return Observed(replace(facts, bridge=state.bridge), again)

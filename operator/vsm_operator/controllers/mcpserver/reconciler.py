@@ -1,0 +1,165 @@
+"""The McpServer reconciler. The key says which server to look at, never what happened to it."""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from pydantic import ValidationError
+
+from vsm_operator.api.conditions import Reason
+from vsm_operator.api.v1alpha1 import RETRY_ANNOTATION, McpServerSpec, McpServerStatus, Phase
+from vsm_operator.controllers.intake import IntakeDesk
+from vsm_operator.controllers.mcpserver.facts import Bundled, Facts, Intake, NotNeeded, Rollout, Waiting
+from vsm_operator.controllers.mcpserver.probes import Probes
+from vsm_operator.controllers.mcpserver.summary import is_settled, summarise
+from vsm_operator.controllers.podfacts import PodFacts, pod_facts
+from vsm_operator.controllers.registry import RegistryLocator
+from vsm_operator.domain.packages import InvalidPackage
+from vsm_operator.errors import InvalidSpec, Terminal
+from vsm_operator.kube.apply import Cluster
+from vsm_operator.kube.kinds import DEPLOYMENT, NETWORK_POLICY, POD, SERVICE, Key
+from vsm_operator.kube.manifest import Manifest, canonical_hash
+from vsm_operator.kube.snapshot import Snapshot
+from vsm_operator.resources.common import Owner
+from vsm_operator.resources.deployment import deployment
+from vsm_operator.resources.networkpolicy import network_policy
+from vsm_operator.resources.registry import Registry
+from vsm_operator.resources.service import service
+from vsm_operator.runtime.clock import Clock
+from vsm_operator.runtime.controller import DONE, Result
+from vsm_operator.runtime.store import Store
+from vsm_operator.settings import Settings
+
+INSTANCE_INDEX = "server"
+"""Pods by "namespace/name" of their McpServer: a ReplicaSet stands between the two."""
+_QUEUED_AGAIN = timedelta(seconds=5)
+_UNRESOLVED_AGAIN = timedelta(seconds=10)
+_SETTLE_AFTER = timedelta(seconds=1)
+"""The pass after the one that gives a server up scales it to zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class McpServerReconciler:
+    """Gather, render, apply, summarise."""
+
+    store: Store
+    cluster: Cluster
+    intake: IntakeDesk
+    registry: RegistryLocator
+    probes: Probes
+    settings: Settings
+    clock: Clock
+
+    async def reconcile(self, key: Key) -> Result:
+        server = self.store.get(key)
+        if server is None or server.deleting:
+            self.probes.forget(key)
+            return DONE  # ownerReferences take the children along
+
+        before = McpServerStatus.read(server.status)
+        retry = server.annotations.get(RETRY_ANNOTATION, "")
+        spec = _read_spec(server)
+        owner = Owner(key.namespace, key.name, server.uid)
+        registry = self.registry.current
+        if registry is None:
+            intake: Intake = Waiting(Reason.REGISTRY_NOT_FOUND, self.registry.trouble)
+        else:
+            if is_settled(before, generation=server.generation, retry=retry):
+                return await self._keep_settled(server, spec, before, owner=owner, registry=registry)
+            intake = await self._intake(spec, again=(before.last_handled_retry or "") != retry)
+            await self._isolate(server, spec, owner=owner, registry=registry)
+
+        facts = Facts(
+            name=key.name,
+            namespace=key.namespace,
+            generation=server.generation,
+            retry=retry,
+            spec=spec,
+            before=before,
+            intake=intake,
+            revision="",
+        )
+        if registry is not None and isinstance(intake, NotNeeded | Bundled):
+            facts = await self._run(server, facts, owner=owner, registry=registry)
+        live = self.store.get(DEPLOYMENT.key(key.namespace, owner.child_name))
+        facts = replace(
+            facts,
+            rollout=Rollout.of(live.body if live else None, generation=live.generation if live else 0),
+            pods=self._pods(key),
+        )
+        observed = self.probes.observe(key, facts)
+        after = summarise(observed.facts, now=self.clock.now())
+        await self.cluster.write_status(server, after.to_api())
+        if is_settled(after, generation=server.generation, retry=retry):
+            return Result(requeue_after=_SETTLE_AFTER)
+        return Result(requeue_after=_next_look(intake, observed.look_again))
+
+    async def _intake(self, spec: McpServerSpec, *, again: bool) -> Intake:
+        package = spec.source.package()
+        if package is None:
+            return NotNeeded()
+        request = self.intake.request(package)
+        if again:
+            await self.intake.forget_failure(request)
+        return await self.intake.ask(request)
+
+    async def _isolate(self, server: Snapshot, spec: McpServerSpec, *, owner: Owner, registry: Registry) -> None:
+        """The policy is stored by the API server before anything that it confines is asked for."""
+        first = [
+            network_policy(spec, owner=owner, registry=registry, settings=self.settings),
+            service(owner=owner),
+        ]
+        await self._apply(server, first)
+
+    async def _run(self, server: Snapshot, facts: Facts, *, owner: Owner, registry: Registry) -> Facts:
+        bundle = facts.intake.bundle if isinstance(facts.intake, Bundled) else None
+        try:
+            wanted = deployment(facts.spec, owner=owner, bundle=bundle, registry=registry, settings=self.settings)
+            await self._apply(server, [wanted])
+        except Terminal as refusal:
+            return replace(facts, invalid=(refusal.reason, refusal.message))
+        return replace(facts, revision=canonical_hash(wanted["spec"]["template"])[:16])
+
+    async def _keep_settled(
+        self, server: Snapshot, spec: McpServerSpec, before: McpServerStatus, *, owner: Owner, registry: Registry
+    ) -> Result:
+        """A server that was given up keeps its policy and its Service, and no pod that crashes for ever."""
+        await self._isolate(server, spec, owner=owner, registry=registry)
+        live = self.store.get(DEPLOYMENT.key(owner.namespace, owner.child_name))
+        given_up = before.phase is Phase.FAILED and live is not None and not live.status.get("availableReplicas")
+        if given_up and live is not None and live.spec.get("replicas") and before.bundle is not None:
+            wanted = deployment(spec, owner=owner, bundle=before.bundle, registry=registry, settings=self.settings)
+            await self._apply(server, [_scaled_to_zero(wanted)])
+        return DONE
+
+    async def _apply(self, server: Snapshot, desired: list[Manifest]) -> None:
+        observed = self.store.children(server.key)
+        await self.cluster.apply(desired, observed=observed, owner=server, keep=(NETWORK_POLICY, SERVICE, DEPLOYMENT))
+
+    def _pods(self, key: Key) -> list[PodFacts]:
+        pods = self.store.find(POD, INSTANCE_INDEX, f"{key.namespace}/{key.name}")
+        return [pod_facts(pod.key.name, pod.body) for pod in pods if not pod.deleting]
+
+
+def _read_spec(server: Snapshot) -> McpServerSpec:
+    """The schema has checked it, but perhaps an older schema. Raises InvalidSpec."""
+    try:
+        spec = McpServerSpec.read(server.spec)
+        spec.source.package()
+    except ValidationError as error:
+        lines = "; ".join(f"{'.'.join(map(str, d['loc']))}: {d['msg']}" for d in error.errors()[:5])
+        raise InvalidSpec(Reason.INVALID_SPEC, f"the spec cannot be read: {lines}") from None
+    except InvalidPackage as error:
+        raise InvalidSpec(Reason.INVALID_SPEC, str(error)) from error
+    return spec
+
+
+def _scaled_to_zero(wanted: Manifest) -> Manifest:
+    return {**wanted, "spec": {**wanted["spec"], "replicas": 0}}
+
+
+def _next_look(intake: Intake, look_again: timedelta | None) -> timedelta | None:
+    if isinstance(intake, Waiting) and intake.reason is Reason.QUEUED:
+        return _QUEUED_AGAIN
+    if isinstance(intake, Waiting) and intake.reason is Reason.REGISTRY_NOT_FOUND:
+        return _UNRESOLVED_AGAIN
+    return look_again

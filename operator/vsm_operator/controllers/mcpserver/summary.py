@@ -1,0 +1,221 @@
+"""What a user is told: facts -> status. Pure; time comes in as an argument.
+
+Every branch ends in one phase and one Ready condition whose message says what to do next. Two rules keep it honest:
+Ready=True needs a verified handshake for the revision that serves, and a terminal phase is kept (see `is_settled`)
+until the spec changes or somebody asks for another try.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import assert_never
+
+from vsm_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason, set_condition
+from vsm_operator.api.v1alpha1 import McpServerSpec, McpServerStatus, Phase, ServerInfo, ToolsStatus
+from vsm_operator.controllers.mcpserver.facts import Bundled, Facts, NotBundled, NotNeeded, Verified, Waiting
+from vsm_operator.controllers.podfacts import Problem, newest_first
+from vsm_operator.domain.intake import IntakeReason
+from vsm_operator.resources.common import Owner
+from vsm_operator.resources.service import endpoint
+
+FAILED_STARTS = 3
+"""After so many starts in a row without a handshake a server that was never ready is given up."""
+_MAX_NAMES = 200
+
+_REJECTED = frozenset(
+    {
+        IntakeReason.INTEGRITY_MISMATCH,
+        IntakeReason.MISSING_INTEGRITY,
+        IntakeReason.FORBIDDEN_DEPENDENCY_SOURCE,
+        IntakeReason.UNSAFE_ARCHIVE,
+        IntakeReason.BUNDLE_TOO_LARGE,
+        IntakeReason.NO_WHEEL,
+    }
+)
+"""A verdict on the package, where the others are mistakes in the request or trouble on the way."""
+_AGAIN = "change the spec, or ask for another try with `vsmctl retry {name}`"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The heart of a status: where the server is, and the Ready condition."""
+
+    phase: Phase
+    ready: ConditionStatus
+    reason: str
+    message: str
+
+
+def is_settled(status: McpServerStatus, *, generation: int, retry: str) -> bool:
+    """Whether this spec has ended in a terminal phase, and nobody has asked for another try since."""
+    return (
+        status.phase in (Phase.FAILED, Phase.REJECTED)
+        and status.observed_generation == generation
+        and (status.last_handled_retry or "") == retry
+    )
+
+
+def summarise(facts: Facts, *, now: datetime) -> McpServerStatus:
+    """The status to write."""
+    outcome = _outcome(facts)
+    package, version = _identity(facts.spec)
+    bundle = facts.intake.bundle if isinstance(facts.intake, Bundled) else facts.before.bundle
+    status = facts.before.model_copy(
+        update={
+            "phase": outcome.phase,
+            "observed_generation": facts.generation,
+            "package": package,
+            "version": version,
+            "bundle": bundle,
+            "last_handled_retry": facts.retry or None,
+        }
+    )
+    if isinstance(facts.verification, Verified) and outcome.ready == "True":
+        found = facts.verification.handshake
+        names = list(found.tool_names[:_MAX_NAMES])
+        status = status.model_copy(
+            update={
+                "endpoint": endpoint(Owner(facts.namespace, facts.name, "")),
+                "protocol_version": found.protocol_version,
+                "server_info": ServerInfo(name=found.server_name, version=found.server_version),
+                "tools": ToolsStatus(count=len(found.tool_names), hash=found.tools_hash, names=names),
+                "verified_revision": facts.verification.revision,
+            }
+        )
+    conditions = list(facts.before.conditions)
+    for kind, state, reason, message in (
+        (ConditionType.FETCHED, *_fetched(facts)),
+        (ConditionType.READY, outcome.ready, outcome.reason, outcome.message),
+    ):
+        condition = Condition(
+            type=kind,
+            status=state,
+            reason=reason,
+            message=message,
+            observed_generation=facts.generation,
+            last_transition_time=now,
+        )
+        conditions = set_condition(conditions, condition)
+    return status.model_copy(update={"conditions": conditions})
+
+
+def _identity(spec: McpServerSpec) -> tuple[str, str]:
+    source = spec.source
+    if source.npm is not None:
+        return f"npm/{source.npm.package}", source.npm.version
+    if source.pypi is not None:
+        return f"pypi/{source.pypi.package}", source.pypi.version
+    reference, _, digest = (source.image.ref if source.image else "").partition("@")
+    return f"image/{reference}", digest
+
+
+def _fetched(facts: Facts) -> tuple[ConditionStatus, str, str]:
+    match facts.intake:
+        case NotNeeded():
+            return "True", Reason.NOT_NEEDED, "an image brings its own content"
+        case Bundled(bundle):
+            scripts = bundle.lifecycle_scripts
+            note = f"; {scripts} carry install scripts, none was run" if scripts else ""
+            return "True", Reason.BUNDLED, f"{bundle.packages} packages verified and bundled{note}"
+        case Waiting(reason, message):
+            return "False", reason, message
+        case NotBundled(reason, message):
+            return "False", reason, message
+        case _:
+            assert_never(facts.intake)
+
+
+def _outcome(facts: Facts) -> Outcome:
+    if isinstance(facts.intake, Waiting | NotBundled):
+        return _without_bundle(facts, facts.intake)
+    if facts.invalid is not None:
+        reason, message = facts.invalid
+        return _with_old_revision(facts, Outcome(Phase.FAILED, "False", reason, message))
+    if facts.spec.suspend:
+        return Outcome(Phase.SUSPENDED, "False", Reason.SUSPENDED, "spec.suspend is true: set it to false to run again")
+    if facts.rollout.complete:
+        return _complete(facts)
+    return _incomplete(facts)
+
+
+def _without_bundle(facts: Facts, intake: Waiting | NotBundled) -> Outcome:
+    if isinstance(intake, Waiting):
+        phase = Phase.PENDING if intake.reason == Reason.QUEUED else Phase.FETCHING
+        return _with_old_revision(facts, Outcome(phase, "False", intake.reason, intake.message))
+    again = _AGAIN.format(name=facts.name)
+    if intake.reason.retryable:
+        message = f"{intake.message}; it is tried again by itself every few minutes"
+        return _with_old_revision(facts, Outcome(Phase.PENDING, "False", intake.reason, message))
+    phase = Phase.REJECTED if intake.reason in _REJECTED else Phase.FAILED
+    return _with_old_revision(facts, Outcome(phase, "False", intake.reason, f"{intake.message}; {again}"))
+
+
+def _with_old_revision(facts: Facts, outcome: Outcome) -> Outcome:
+    """An update that does not get anywhere leaves what serves today alone, and says both."""
+    if not facts.rollout.available:
+        return outcome
+    failing = outcome.phase in (Phase.FAILED, Phase.REJECTED)
+    return Outcome(
+        phase=outcome.phase if failing else Phase.READY,
+        ready="True",
+        reason=Reason.UPDATE_FAILING if failing else Reason.UPDATING,
+        message=f"the previous revision serves; the new one: {outcome.message}",
+    )
+
+
+def _complete(facts: Facts) -> Outcome:
+    kept = facts.was_ready and facts.before.phase == Phase.READY
+    if kept or (isinstance(facts.verification, Verified) and facts.verification.revision == facts.revision):
+        return Outcome(Phase.READY, "True", Reason.SERVING, "handshake and tools/list are answered through the Service")
+    phase = Phase.DEGRADED if facts.was_ready else Phase.STARTING
+    trouble = "" if isinstance(facts.verification, Verified) else facts.verification.message
+    if trouble:
+        return Outcome(phase, "False", Reason.HANDSHAKE_FAILED, f"the pod is ready, but through the Service: {trouble}")
+    return Outcome(phase, "False", Reason.VERIFYING, "the pod is ready; the handshake through the Service is under way")
+
+
+def _incomplete(facts: Facts) -> Outcome:
+    problem = _problem(facts)
+    if facts.was_ready:
+        return _degraded(facts, problem)
+    if problem is None:
+        message = "the pod is being started" if facts.pods else "the pod is being created"
+        return _with_old_revision(facts, Outcome(Phase.STARTING, "False", Reason.STARTING, message))
+    if problem.lasting:
+        message = f"{problem.message}; {_AGAIN.format(name=facts.name)}"
+        return _with_old_revision(facts, Outcome(Phase.FAILED, "False", problem.reason, message))
+    return _with_old_revision(facts, Outcome(Phase.STARTING, "False", problem.reason, problem.message))
+
+
+def _degraded(facts: Facts, problem: Problem | None) -> Outcome:
+    reason = problem.reason if problem else Reason.STARTING
+    if reason == Reason.CRASH_AT_START:
+        reason = Reason.CRASHED
+    text = problem.message if problem else "a pod is not ready; it is being restarted"
+    if facts.rollout.available:
+        return Outcome(Phase.DEGRADED, "True", reason, f"{facts.rollout.available} pods serve; another one: {text}")
+    return Outcome(Phase.DEGRADED, "False", reason, text)
+
+
+def _problem(facts: Facts) -> Problem | None:
+    """The bridge knows best why its server does not answer; without it, the newest pod that has something to say."""
+    from_pods = next((pod.problem for pod in newest_first(facts.pods) if pod.problem and not pod.ready), None)
+    bridge = facts.bridge
+    if bridge is None or not bridge.reason or (bridge.reason == "ConnectFailed" and from_pods):
+        return _advised(facts, from_pods)
+    lasting = bridge.consecutive_failures >= FAILED_STARTS and bridge.reason != "ConnectFailed"
+    if bridge.reason == "OOMKilled" or (from_pods and from_pods.reason is Reason.OOM_KILLED):
+        return _advised(facts, Problem(Reason.OOM_KILLED, "the server was killed at its memory limit", lasting))
+    tail = "\n".join(bridge.stderr_tail[-8:])
+    text = f"{bridge.message}; its last lines: {tail}" if tail else bridge.message
+    reason = Reason.CRASH_AT_START if bridge.reason == "Exited" else Reason.HANDSHAKE_FAILED
+    if bridge.reason == "ConnectFailed":
+        return None  # the server container is still starting
+    return Problem(reason, text, lasting)
+
+
+def _advised(facts: Facts, problem: Problem | None) -> Problem | None:
+    if problem is None or problem.reason is not Reason.OOM_KILLED:
+        return problem
+    limit = facts.spec.resources.limits.get("memory")
+    advice = f"{problem.message}{f' of {limit}' if limit else ''}: raise spec.resources.limits.memory"
+    return Problem(problem.reason, advice, problem.lasting)

@@ -1,0 +1,1 @@
+"""The ideas, without Kubernetes types and without I/O. Standard library only: the pods' code shares these modules."""

@@ -1,0 +1,1 @@
+"""Talking to a cluster. Knows manifests and HTTP, nothing about MCP servers."""

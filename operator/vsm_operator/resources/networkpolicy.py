@@ -1,0 +1,36 @@
+"""Who may reach a server, and what it may reach: as good as nothing."""
+
+from vsm_operator.api.v1alpha1 import ADMIN_PORT, BRIDGE_PORT, McpServerSpec
+from vsm_operator.kube.manifest import Manifest
+from vsm_operator.resources.common import LABEL_NAME, NAMESPACE_NAME_LABEL, Owner
+from vsm_operator.resources.registry import Registry
+from vsm_operator.settings import Settings
+
+
+def network_policy(spec: McpServerSpec, *, owner: Owner, registry: Registry, settings: Settings) -> Manifest:
+    """Default deny both ways; in: the operator and `allowFrom`; out: the bundle registry, by address, without DNS."""
+    operator = {
+        "namespaceSelector": {"matchLabels": {NAMESPACE_NAME_LABEL: settings.namespace}},
+        "podSelector": {"matchLabels": {LABEL_NAME: "vsm-operator"}},
+    }
+    ingress: list[Manifest] = [{"from": [operator], "ports": [_tcp(BRIDGE_PORT), _tcp(ADMIN_PORT)]}]
+    if spec.network.allow_from:
+        peers = [peer.to_api() for peer in spec.network.allow_from]
+        ingress.append({"from": peers, "ports": [_tcp(BRIDGE_PORT)]})
+    rules: Manifest = {
+        "podSelector": {"matchLabels": owner.labels},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": ingress,
+    }
+    if spec.source.image is None:
+        rules["egress"] = [{"to": registry.peers(settings), "ports": [_tcp(registry.port)]}]
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": owner.metadata(),
+        "spec": rules,
+    }
+
+
+def _tcp(port: int) -> Manifest:
+    return {"protocol": "TCP", "port": port}

@@ -1,0 +1,1 @@
+"""controller-runtime in miniature: store, queue, workers, leadership. Knows keys, nothing about MCP servers."""

