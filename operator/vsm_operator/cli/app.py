@@ -125,16 +125,16 @@ async def _call(
 async def _retry(name: str, namespace: str | None, context: str | None) -> None:
     credentials = load_credentials(context=context)
     space = namespace or credentials.namespace
-    stamp = datetime.now(UTC).isoformat()
+    key = MCP_SERVER.key(space, name)
     async with KubeApi(credentials) as api:
-        manifest = {
-            "apiVersion": MCP_SERVER.api_version,
-            "kind": MCP_SERVER.kind,
-            "metadata": {"name": name, "namespace": space, "annotations": {RETRY_ANNOTATION: stamp}},
-        }
-        if await api.get(MCP_SERVER, MCP_SERVER.key(space, name)) is None:
-            raise UserError(f"there is no McpServer {name} in namespace {space}", "`kubectl get mcps -A` lists all")
-        await api.merge_patch(MCP_SERVER, MCP_SERVER.key(space, name), {"metadata": manifest["metadata"]})
+        if await api.get(MCP_SERVER, key) is None:
+            raise _no_such_server(name, space)
+        stamp = datetime.now(UTC).isoformat()
+        await api.merge_patch(MCP_SERVER, key, {"metadata": {"annotations": {RETRY_ANNOTATION: stamp}}})
+
+
+def _no_such_server(name: str, namespace: str) -> UserError:
+    return UserError(f"there is no McpServer {name} in namespace {namespace}", "`kubectl get mcps -A` lists all")
 
 
 async def _read(name: str, namespace: str | None, context: str | None) -> tuple[McpServerStatus, _Target]:
@@ -143,7 +143,7 @@ async def _read(name: str, namespace: str | None, context: str | None) -> tuple[
     async with KubeApi(credentials) as api:
         raw = await api.get(MCP_SERVER, MCP_SERVER.key(space, name))
     if raw is None:
-        raise UserError(f"there is no McpServer {name} in namespace {space}", "`kubectl get mcps -A` lists all")
+        raise _no_such_server(name, space)
     return McpServerStatus.read(raw.get("status")), _Target(name, space, context)
 
 

@@ -13,11 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vsm_operator.errors import Unreachable
+
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TOKEN_MAX_AGE_SECONDS = 60.0
 
 
-class NoCredentials(Exception):  # noqa: N818 - what the person at the terminal reads
+class NoCredentials(Unreachable):
     """Neither a service account nor a usable kubeconfig."""
 
 
@@ -93,8 +95,15 @@ def _from_service_account(environ: Mapping[str, str], folder: Path) -> Credentia
         server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
         ca_path=str(ca),
         namespace=namespace.read_text().strip() if namespace.is_file() else "default",
-        tokens=Tokens(lambda: f"Bearer {token.read_text().strip()}"),
+        tokens=Tokens(lambda: _bearer(token)),
     )
+
+
+def _bearer(file: Path) -> str:
+    try:
+        return f"Bearer {file.read_text().strip()}"
+    except OSError as error:
+        raise NoCredentials(f"the service account's token cannot be read: {error}") from error
 
 
 def _from_kubeconfig(path: Path | None, *, context: str | None, environ: Mapping[str, str]) -> Credentials:
@@ -122,7 +131,10 @@ def _from_kubeconfig(path: Path | None, *, context: str | None, environ: Mapping
 
     def read() -> str | None:
         fresh = Configuration()
-        load_kube_config(location, context=context, client_configuration=fresh, persist_config=False)
+        try:
+            load_kube_config(location, context=context, client_configuration=fresh, persist_config=False)
+        except (ConfigException, OSError) as error:
+            raise NoCredentials(f"kubeconfig {location} cannot be used: {error}") from error
         header: str | None = fresh.get_api_key_with_prefix("BearerToken")
         return header
 

@@ -212,8 +212,10 @@ class KubeApi:
             response = await self._send(
                 "delete", kind, "DELETE", kind.object_path(key), about=str(key), content=options
             )
-        except Conflict:
-            return None
+        except Conflict as error:
+            if "Precondition failed" in str(error):
+                return None  # a namesake lives there now
+            raise
         if response.status_code == 404:
             return None
         body = self._body(response, about=str(key))
@@ -268,8 +270,7 @@ class KubeApi:
             if writes and not self._fence.valid():
                 raise Fenced(f"{verb} {about}: not sent, since another replica may be the leader by now")
             headers = {"Content-Type": media_type} if payload is not None else {}
-            token = await self._shared.credentials.tokens.current(renew=renew)
-            if token:
+            if token := await self._shared.credentials.tokens.current(renew=renew):
                 headers["Authorization"] = token
             request = self._shared.http.build_request(
                 method, path, params=dict(parameters or {}), content=payload, headers=headers

@@ -18,14 +18,18 @@ MAX_FOREIGN_FIELDS = 50
 _TOLERATED = "f:kubectl.kubernetes.io/restartedAt"
 
 
-def foreign_fields(managed: Sequence[Mapping[str, Any]], *, ours: frozenset[str]) -> tuple[FieldPath, ...]:
-    """Leaves below /spec that only foreign managers own. At most MAX_FOREIGN_FIELDS: one is enough to act."""
+def foreign_fields(managed: Sequence[Mapping[str, Any]], *, ours: str) -> tuple[FieldPath, ...]:
+    """Leaves below /spec that were not applied by us. At most MAX_FOREIGN_FIELDS: one is enough to act.
+
+    What we once wrote by an update, under our own name, counts as foreign too: no later apply would remove it.
+    """
     own: set[FieldPath] = set()
     foreign: set[FieldPath] = set()
     for entry in managed:
         if entry.get("subresource"):
             continue
-        leaves = own if entry.get("manager") in ours else foreign
+        applied = entry.get("manager") == ours and entry.get("operation") == "Apply"
+        leaves = own if applied else foreign
         _collect(entry.get("fieldsV1", {}).get("f:spec", {}), ("f:spec",), leaves)
     return tuple(sorted(path for path in foreign - own if _TOLERATED not in path)[:MAX_FOREIGN_FIELDS])
 

@@ -10,13 +10,13 @@ from vsm_operator.api.v1alpha1 import RETRY_ANNOTATION, McpServerSpec, McpServer
 from vsm_operator.controllers.intake import IntakeDesk
 from vsm_operator.controllers.mcpserver.facts import Bundled, Facts, Intake, NotNeeded, Rollout, Waiting
 from vsm_operator.controllers.mcpserver.probes import Probes
-from vsm_operator.controllers.mcpserver.summary import is_settled, summarise
+from vsm_operator.controllers.mcpserver.summary import is_settled, refused, summarise
 from vsm_operator.controllers.podfacts import PodFacts, pod_facts
 from vsm_operator.controllers.registry import RegistryLocator
 from vsm_operator.domain.packages import InvalidPackage
 from vsm_operator.errors import InvalidSpec, Terminal
 from vsm_operator.kube.apply import Cluster
-from vsm_operator.kube.kinds import DEPLOYMENT, NETWORK_POLICY, POD, SERVICE, Key
+from vsm_operator.kube.kinds import DEPLOYMENT, POD, Key
 from vsm_operator.kube.manifest import Manifest, canonical_hash
 from vsm_operator.kube.snapshot import Snapshot
 from vsm_operator.resources.common import Owner
@@ -93,6 +93,20 @@ class McpServerReconciler:
             return Result(requeue_after=_SETTLE_AFTER)
         return Result(requeue_after=_next_look(intake, observed.look_again))
 
+    async def report(self, key: Key, error: Terminal) -> None:
+        """Tells the user of a refusal that ended a pass. A quota or a missing right may be mended: that is no end."""
+        server = self.store.get(key)
+        if server is None or server.deleting:
+            return
+        after = refused(
+            McpServerStatus.read(server.status),
+            generation=server.generation,
+            retry=server.annotations.get(RETRY_ANNOTATION, ""),
+            error=error,
+            now=self.clock.now(),
+        )
+        await self.cluster.write_status(server, after.to_api())
+
     async def _intake(self, spec: McpServerSpec, *, again: bool) -> Intake:
         package = spec.source.package()
         if package is None:
@@ -115,7 +129,7 @@ class McpServerReconciler:
         try:
             wanted = deployment(facts.spec, owner=owner, bundle=bundle, registry=registry, settings=self.settings)
             await self._apply(server, [wanted])
-        except Terminal as refusal:
+        except InvalidSpec as refusal:
             return replace(facts, invalid=(refusal.reason, refusal.message))
         return replace(facts, revision=canonical_hash(wanted["spec"]["template"])[:16])
 
@@ -132,8 +146,7 @@ class McpServerReconciler:
         return DONE
 
     async def _apply(self, server: Snapshot, desired: list[Manifest]) -> None:
-        observed = self.store.children(server.key)
-        await self.cluster.apply(desired, observed=observed, owner=server, keep=(NETWORK_POLICY, SERVICE, DEPLOYMENT))
+        await self.cluster.apply(desired, observed=(), owner=server, prune=False)
 
     def _pods(self, key: Key) -> list[PodFacts]:
         pods = self.store.find(POD, INSTANCE_INDEX, f"{key.namespace}/{key.name}")

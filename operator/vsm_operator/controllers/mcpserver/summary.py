@@ -14,6 +14,7 @@ from vsm_operator.api.v1alpha1 import McpServerSpec, McpServerStatus, Phase, Ser
 from vsm_operator.controllers.mcpserver.facts import Bundled, Facts, NotBundled, NotNeeded, Verified, Waiting
 from vsm_operator.controllers.podfacts import Problem, newest_first
 from vsm_operator.domain.intake import IntakeReason
+from vsm_operator.errors import InvalidSpec, Terminal
 from vsm_operator.resources.common import Owner
 from vsm_operator.resources.service import endpoint
 
@@ -96,6 +97,27 @@ def summarise(facts: Facts, *, now: datetime) -> McpServerStatus:
         )
         conditions = set_condition(conditions, condition)
     return status.model_copy(update={"conditions": conditions})
+
+
+def refused(before: McpServerStatus, *, generation: int, retry: str, error: Terminal, now: datetime) -> McpServerStatus:
+    """The status after a pass that ended in a refusal: by the spec itself, or by the API server."""
+    phase = Phase.FAILED if isinstance(error, InvalidSpec) else Phase.PENDING
+    condition = Condition(
+        type=ConditionType.READY,
+        status="False",
+        reason=error.reason,
+        message=error.message,
+        observed_generation=generation,
+        last_transition_time=now,
+    )
+    return before.model_copy(
+        update={
+            "phase": phase,
+            "observed_generation": generation,
+            "last_handled_retry": retry or None,
+            "conditions": set_condition(before.conditions, condition),
+        }
+    )
 
 
 def _identity(spec: McpServerSpec) -> tuple[str, str]:
