@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from vsm_operator.api.schema import structural_schema
-from vsm_operator.api.v1alpha1 import GROUP, VERSION, McpServer
+from vsm_operator.api.v1alpha1 import GROUP, NAME_MAX_LENGTH, VERSION, McpServer
 
 _HEADER = "# Generated from operator/vsm_operator/api by `make crds`. Do not edit.\n"
 
@@ -26,7 +26,7 @@ def mcp_server_crd() -> dict[str, Any]:
     schema["properties"] = {
         "apiVersion": {"type": "string"},
         "kind": {"type": "string"},
-        "metadata": {"type": "object"},
+        "metadata": {"type": "object", "properties": {"name": {"type": "string", "maxLength": NAME_MAX_LENGTH}}},
         **schema["properties"],
     }
     return {

@@ -25,7 +25,7 @@ Schema = dict[str, Any]
 _DROPPED = frozenset({"title", "default", "examples", "discriminator"})
 _KEPT = frozenset(
     {
-        "type", "description", "format", "pattern", "enum", "minimum", "maximum", "minLength", "maxLength", "minItems",
+        "type", "format", "pattern", "enum", "minimum", "maximum", "minLength", "maxLength", "minItems",
         "maxItems", "minProperties", "maxProperties", "required", "nullable", "multipleOf",
     }
 )  # fmt: skip
@@ -96,6 +96,8 @@ def _keyword(key: str, value: Any, path: str) -> Schema:
     """What becomes of one keyword that holds no schema itself."""
     if key in _DROPPED or (key == "additionalProperties" and value is False):
         return {}
+    if key == "description":
+        return {key: " ".join(str(value).split())}
     if key in _KEPT or key.startswith("x-kubernetes-"):
         return {key: deepcopy(value)}
     if key == "const":

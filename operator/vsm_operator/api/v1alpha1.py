@@ -21,6 +21,8 @@ MCP_SERVER = Kind(GROUP, VERSION, "mcpservers", "McpServer")
 RETRY_ANNOTATION = "reconcile.vsm-mcp.io/requestedAt"
 """A new value asks for another try of what ended in a terminal condition."""
 
+NAME_MAX_LENGTH = 52
+"""Of an McpServer: its Service is called mcp-<name>, its pods carry the name as a label."""
 BRIDGE_PORT, ADMIN_PORT = 8080, 8081
 RESERVED_MOUNTS = ("/bundle", "/run", "/tmp", "/proc", "/sys", "/dev", "/etc", "/opt/vsm", "/home/mcp/.cache")  # noqa: S108
 
@@ -31,10 +33,22 @@ Argument = Annotated[str, Field(max_length=4096)]
 Labels = Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=16)]
 
 
+_SAME_PACKAGE = Extension(
+    {
+        "x-kubernetes-validations": [
+            cel(
+                "self == oldSelf",
+                "the package is immutable, only its version may change: create another McpServer for another package",
+            )
+        ]
+    }
+)
+
+
 class NpmSource(Model):
     """A package of the npm registry."""
 
-    package: Annotated[str, Field(pattern=packages.NPM_NAME, max_length=packages.NPM_NAME_MAX_LENGTH)]
+    package: Annotated[str, Field(pattern=packages.NPM_NAME, max_length=packages.NPM_NAME_MAX_LENGTH), _SAME_PACKAGE]
     """Name in the registry, for example @modelcontextprotocol/server-memory. Immutable."""
     version: Annotated[str, Field(pattern=packages.NPM_VERSION, max_length=packages.VERSION_MAX_LENGTH)]
     """One exact version. Ranges and tags are refused: what runs must not change by itself."""
@@ -43,7 +57,7 @@ class NpmSource(Model):
 class PypiSource(Model):
     """A package of a Python package index; wheels only, a source distribution is never built."""
 
-    package: Annotated[str, Field(pattern=packages.PYPI_NAME, max_length=packages.PYPI_NAME_MAX_LENGTH)]
+    package: Annotated[str, Field(pattern=packages.PYPI_NAME, max_length=packages.PYPI_NAME_MAX_LENGTH), _SAME_PACKAGE]
     """Name in the index, for example mcp-server-time. Immutable."""
     version: Annotated[str, Field(pattern=packages.PYPI_VERSION, max_length=packages.VERSION_MAX_LENGTH)]
     """One exact version."""
@@ -69,10 +83,8 @@ class Source(Model):
                 "set exactly one of npm, pypi and image",
             ),
             cel(
-                "has(self.npm) == has(oldSelf.npm) && has(self.pypi) == has(oldSelf.pypi)"
-                " && (!has(self.npm) || self.npm.package == oldSelf.npm.package)"
-                " && (!has(self.pypi) || self.pypi.package == oldSelf.pypi.package)",
-                "the package is immutable, only its version may change: create another McpServer for another package",
+                "has(self.npm) == has(oldSelf.npm) && has(self.pypi) == has(oldSelf.pypi)",
+                "the kind of source is immutable: create another McpServer for another source",
             ),
         )
     }
@@ -270,6 +282,7 @@ class McpServerSpec(Model):
     args: Annotated[list[Argument], Field(max_length=128), Atomic] = []
     """Appended to command."""
     env: Annotated[list[EnvVar], Field(max_length=64), ListMapByName] = []
+    """Environment of the server; Secrets and ConfigMaps by reference."""
     port: Annotated[int, Field(ge=1024, le=65535)] | None = None
     """Where a streamable-http server listens inside its pod."""
     path: Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]*$", max_length=256)] | None = None
@@ -277,6 +290,7 @@ class McpServerSpec(Model):
     resources: Resources = Resources()
     network: Network = Network()
     storage: Annotated[list[Storage], Field(max_length=8), ListMapByName] = []
+    """Directories beside the server's own scratch."""
     replicas: Annotated[int, Field(ge=1, le=20)] = 1
     """Pods behind the Service. Default 1; more only for servers that keep no state between calls."""
     suspend: bool = False
@@ -360,8 +374,8 @@ class McpServer(Model):
     model_config = {
         "json_schema_extra": rules(
             cel(
-                "self.metadata.name.size() <= 52 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
-                "metadata.name has to be a DNS label of at most 52 characters: the Service is called mcp-<name>",
+                "!self.metadata.name.contains('.')",
+                "metadata.name cannot contain a dot: the Service is called mcp-<name>",
             ),
         )
     }

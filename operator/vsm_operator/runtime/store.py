@@ -27,7 +27,7 @@ IndexBy = Callable[[Snapshot], Iterable[Hashable]]
 
 MAX_TOMBSTONES = 8192
 _NEVER_AGAIN = sys.maxsize
-_ANNOTATION_PREFIX = "vsm-mcp.io/"
+OWN_ANNOTATIONS = ("vsm-mcp.io/",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +56,38 @@ def keep_spec(body: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"spec": body["spec"]} if "spec" in body else {}
 
 
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What is kept of a kind."""
+
+    project: Project
+    annotations: tuple[str, ...]
+
+
+_WHOLE = _View(keep_spec_and_status, OWN_ANNOTATIONS)
+
+
 class Store:
     """Register kinds, then indexes, then put objects in."""
 
     def __init__(self) -> None:
-        self._project: dict[str, Project] = {}
+        self._views: dict[str, _View] = {}
         self._objects: dict[str, dict[Key, Snapshot]] = {}
         self._children: dict[Key, dict[Key, None]] = {}
         self._index_by: dict[str, dict[str, IndexBy]] = {}
         self._indexes: dict[tuple[str, str], dict[Hashable, dict[Key, None]]] = {}
         self._tombstones: OrderedDict[str, int] = OrderedDict()
 
-    def register(self, kind: Kind, project: Project) -> None:
-        """Once per kind; only registered kinds can be stored."""
-        if kind.kind in self._project:
+    def register(self, kind: Kind, project: Project, *, annotations: tuple[str, ...] = OWN_ANNOTATIONS) -> None:
+        """Once per kind; only registered kinds can be stored. `annotations` are prefixes of those to keep."""
+        if kind.kind in self._views:
             raise ValueError(f"{kind.kind} is registered already")
-        self._project[kind.kind] = project
+        self._views[kind.kind] = _View(project, annotations)
         self._objects[kind.kind] = {}
         self._index_by[kind.kind] = {}
 
     def holds(self, kind: Kind) -> bool:
-        return kind.kind in self._project
+        return kind.kind in self._views
 
     def add_index(self, kind: Kind, name: str, values_of: IndexBy) -> None:
         """`find(kind, name, value)` returns the objects for which `values_of` yields `value`."""
@@ -106,7 +117,7 @@ class Store:
 
     def snapshot(self, kind: Kind, body: Mapping[str, Any]) -> Snapshot:
         """The projection of `body`, without storing it. Kinds that are not registered keep spec and status."""
-        return _snapshot(kind, body, self._project.get(kind.kind, keep_spec_and_status))
+        return _snapshot(kind, body, self._views.get(kind.kind, _WHOLE))
 
     def upsert(self, kind: Kind, body: Mapping[str, Any]) -> Change | None:
         """None when this is old news: a version that is known, was overtaken, or belongs to a deleted object."""
@@ -117,7 +128,7 @@ class Store:
             return None
         if version and version <= self._tombstones.get(uid, -1):
             return None
-        new = _snapshot(kind, body, self._project[kind.kind])
+        new = _snapshot(kind, body, self._views[kind.kind])
         if old is not None:
             self._unlink(old)
             if old.uid != uid:
@@ -180,7 +191,7 @@ class Store:
             self._tombstones.popitem(last=False)
 
 
-def _snapshot(kind: Kind, body: Mapping[str, Any], project: Project) -> Snapshot:
+def _snapshot(kind: Kind, body: Mapping[str, Any], view: _View) -> Snapshot:
     metadata = body["metadata"]
     controller = controller_of(body)
     namespace = metadata.get("namespace", "")
@@ -196,23 +207,26 @@ def _snapshot(kind: Kind, body: Mapping[str, Any], project: Project) -> Snapshot
             {
                 name: value
                 for name, value in (metadata.get("annotations") or {}).items()
-                if name.startswith(_ANNOTATION_PREFIX)
+                if name.startswith(view.annotations)
             }
         ),
         owner=Key(controller["kind"], namespace, controller["name"]) if controller else None,
         owner_uid=controller["uid"] if controller else "",
         foreign=foreign_fields(metadata.get("managedFields") or (), ours=MANAGER),
-        body=_compact(project(body)),
+        body=_compact(view.project(body)),
     )
 
 
 def _compact(value: Any) -> Any:
-    """A copy whose keys and short texts are shared between objects: a thousand Deployments say the same words."""
+    """A copy whose keys are shared between objects: a thousand Deployments use the same words.
+
+    Values are not interned: some Pythons (3.12) never free an interned string, and names come and go.
+    """
     if isinstance(value, Mapping):
         return {sys.intern(key): _compact(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_compact(item) for item in value]
-    return sys.intern(value) if type(value) is str and len(value) <= 64 else value
+    return value
 
 
 def _drop(index: dict[Any, dict[Key, None]], value: Hashable, key: Key) -> None:
