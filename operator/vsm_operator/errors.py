@@ -22,7 +22,7 @@ class OperatorError(Exception):
     """Everything that this program raises on purpose. The message is for people: what failed, on which object, why."""
 
 
-class Transient(OperatorError):
+class Transient(OperatorError):  # noqa: N818 - reads better in `except Transient`
     """The same call may work later, without anybody changing anything."""
 
 
@@ -59,7 +59,7 @@ class Fenced(Transient):
     """Another replica may hold the lease; the write was withheld."""
 
 
-class Terminal(OperatorError):
+class Terminal(OperatorError):  # noqa: N818
     """Trying again cannot help until something changes. `reason` and `message` become a condition."""
 
     def __init__(self, reason: str, message: str) -> None:

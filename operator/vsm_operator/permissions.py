@@ -50,28 +50,31 @@ class Rule:
 
 
 _READ = (Verb.GET, Verb.LIST, Verb.WATCH)
-_OWN = (Verb.GET, Verb.LIST, Verb.WATCH, Verb.CREATE, Verb.PATCH, Verb.DELETE)
-"""Server-side apply is a patch, and needs create as well when the object is not there yet."""
+_OWN = (*_READ, Verb.CREATE, Verb.UPDATE, Verb.PATCH, Verb.DELETE)
+"""Server-side apply is a patch, and needs create as well when the object is not there yet; what others added to a
+child is taken away again by an update."""
 
 _SERVER_RULES = (
     Rule(group="vsm-mcp.io", resources=("mcpservers",), verbs=_READ),
-    Rule(group="vsm-mcp.io", resources=("mcpservers/status",), verbs=(Verb.GET, Verb.PATCH)),
+    Rule(group="vsm-mcp.io", resources=("mcpservers/status",), verbs=(Verb.PATCH,)),
+    # Asked for by clusters with OwnerReferencesPermissionEnforcement (OpenShift) when a child blocks its owner's deletion.
+    Rule(group="vsm-mcp.io", resources=("mcpservers/finalizers",), verbs=(Verb.UPDATE,)),
     Rule(group="apps", resources=("deployments",), verbs=_OWN),
     Rule(group="", resources=("services",), verbs=_OWN),
     Rule(group="networking.k8s.io", resources=("networkpolicies",), verbs=_OWN),
     Rule(group="", resources=("pods",), verbs=_READ),
-    Rule(group="", resources=("events",), verbs=(Verb.CREATE, Verb.PATCH)),
+    Rule(group="events.k8s.io", resources=("events",), verbs=(Verb.CREATE,)),
 )
 
 _HOME_RULES = (
-    Rule(group="batch", resources=("jobs",), verbs=(Verb.GET, Verb.LIST, Verb.WATCH, Verb.CREATE, Verb.DELETE)),
+    Rule(group="batch", resources=("jobs",), verbs=(*_READ, Verb.CREATE, Verb.DELETE)),
     # Intake pods run here even when only other namespaces are watched.
     Rule(group="", resources=("pods",), verbs=_READ),
     Rule(group="coordination.k8s.io", resources=("leases",), verbs=(Verb.CREATE,)),
     Rule(
         group="coordination.k8s.io",
         resources=("leases",),
-        verbs=(Verb.GET, Verb.UPDATE, Verb.PATCH),
+        verbs=(Verb.GET, Verb.UPDATE),
         names=(LEASE_NAME,),
     ),
     Rule(group="", resources=("secrets",), verbs=(Verb.CREATE,), need=Need.EMBEDDED_REGISTRY),

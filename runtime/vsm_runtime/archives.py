@@ -131,7 +131,9 @@ class InflatedStream(io.RawIOBase):
 
     def _check(self) -> None:
         if self._position > self._ratio_bytes:
-            raise UnsafeEntry("", f"is a decompression bomb: unpacked it is over {self._limits.max_ratio} times its size")
+            raise UnsafeEntry(
+                "", f"is a decompression bomb: unpacked it is over {self._limits.max_ratio} times its size"
+            )
         if self._position > self._ceiling_bytes:
             raise ArchiveTooLarge(f"it unpacks to more than {self._limits.max_bytes} bytes")
 

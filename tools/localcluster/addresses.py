@@ -13,7 +13,7 @@ from ipaddress import IPv4Network
 from localcluster.errors import LocalClusterError
 
 LINK_RANGE = IPv4Network("10.213.0.0/16")
-"""RFC 1918, so that "private ranges are closed" covers the node; link-local is refused by the kubelet as node address."""
+"""RFC 1918, so that "private ranges are closed" covers the node; the kubelet refuses a link-local node address."""
 
 _BLOCKS = 2 ** (30 - LINK_RANGE.prefixlen)
 

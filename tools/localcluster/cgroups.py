@@ -7,10 +7,11 @@ before it is executed, so membership can neither be stale nor name a recycled pr
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from localcluster.errors import Prerequisite
+from localcluster.errors import PrerequisiteError
 from localcluster.progress import wait_until
 
 _NEEDED_V2 = ("cpu", "memory", "pids")
@@ -41,14 +42,14 @@ def detect(mountinfo: str) -> Hierarchies:
         else:
             v1.setdefault(frozenset(options.split()[-1].split(",")) - {"rw", "ro"}, path)
     if not v1 and not v2:
-        raise Prerequisite("no cgroup hierarchy is mounted", next_step="mount -t cgroup2 none /sys/fs/cgroup")
+        raise PrerequisiteError("no cgroup hierarchy is mounted", next_step="mount -t cgroup2 none /sys/fs/cgroup")
     if not v1:
         return Hierarchies(mounts=(v2[0],), tracking=v2[0], unified=True)
     for controller in _TRACKING_PREFERENCE:
         for controllers, path in v1.items():
             if controller in controllers:
                 return Hierarchies(mounts=(*v1.values(), *v2[:1]), tracking=path, unified=False)
-    raise Prerequisite("cgroup v1 is mounted without any of " + ", ".join(_TRACKING_PREFERENCE))
+    raise PrerequisiteError("cgroup v1 is mounted without any of " + ", ".join(_TRACKING_PREFERENCE))
 
 
 def here() -> Hierarchies:
@@ -77,7 +78,7 @@ def _enable_controllers(root: Path) -> None:
                 control.write_text(f"+{controller}")
     missing = [name for name in _NEEDED_V2 if name not in control.read_text().split()]
     if missing:
-        raise Prerequisite(
+        raise PrerequisiteError(
             f"cgroup v2 controllers cannot be enabled in {root}: {', '.join(missing)}",
             next_step="run on the host itself or in a container with its own, empty cgroup root",
         )
@@ -86,9 +87,9 @@ def _enable_controllers(root: Path) -> None:
 def members(group: Path) -> list[int]:
     """Process ids in `group` and in every group below it; [] when it does not exist."""
     found: list[int] = []
-    for procs in sorted(group.rglob("cgroup.procs")):
+    for directory, _, _ in os.walk(group):  # groups may vanish meanwhile: os.walk passes over them, rglob raises
         with contextlib.suppress(OSError):
-            found += [int(line) for line in procs.read_text().split()]
+            found += [int(line) for line in Path(directory, "cgroup.procs").read_text().split()]
     return [pid for pid in found if pid > 0]
 
 
@@ -98,11 +99,9 @@ def remove(hierarchies: Hierarchies, *, parent: str, timeout_seconds: float = 10
 
     def all_gone() -> bool:
         for group in groups:
-            for directory in sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True):
+            for directory, _, _ in os.walk(group, topdown=False):
                 with contextlib.suppress(OSError):
-                    directory.rmdir()
-            with contextlib.suppress(OSError):
-                group.rmdir()
+                    Path(directory).rmdir()
         return not any(group.exists() for group in groups)
 
     wait_until(all_gone, timeout_seconds=timeout_seconds)

@@ -1,9 +1,9 @@
 """
 LocalClusterError         what failed, why, and the next command; the command line prints it without a traceback
-├── Prerequisite          the host lacks something; nothing was started
-├── BuildFailed           a binary could not be built; the cache holds no half of it
-├── ComponentFailed       a part of the cluster did not become ready within its bound
-└── CommandFailed         a helper program (ip, openssl, ctr, kubectl ...) failed
+├── PrerequisiteError          the host lacks something; nothing was started
+├── BuildError           a binary could not be built; the cache holds no half of it
+├── ComponentError       a part of the cluster did not become ready within its bound
+└── CommandError         a helper program (ip, openssl, ctr, kubectl ...) failed
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ class LocalClusterError(Exception):
         return f"{self}\nnext: {self.next_step}" if self.next_step else str(self)
 
 
-class Prerequisite(LocalClusterError):
+class PrerequisiteError(LocalClusterError):
     """The host lacks a program, a device or a right."""
 
 
-class BuildFailed(LocalClusterError):
+class BuildError(LocalClusterError):
     """`go build` failed, or no usable Go could be had."""
 
 
-class CommandFailed(LocalClusterError):
+class CommandError(LocalClusterError):
     """A helper program exited with an error or took too long."""
 
 
-class ComponentFailed(LocalClusterError):
+class ComponentError(LocalClusterError):
     """A component did not become ready: carries the end of its log."""
 
     def __init__(self, component: str, problem: str, *, log: Path) -> None:

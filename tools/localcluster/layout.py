@@ -24,6 +24,7 @@ API_SERVICE_ADDRESS = "10.96.0.1"
 DNS_SERVICE_ADDRESS = "10.96.0.10"
 UPSTREAM_DNS_ADDRESS = "10.0.2.3"
 API_PORT = 6443
+CLUSTER_CA = "ca.crt"
 
 
 @dataclass(frozen=True, slots=True)

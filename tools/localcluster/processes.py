@@ -22,7 +22,7 @@ PROC = Path("/proc")
 def program_of(pid: int, *, proc: Path = PROC) -> str:
     """Base name of the executable; "" for a process that is gone or a zombie."""
     try:
-        return Path(os.readlink(proc / str(pid) / "exe")).name.removesuffix(" (deleted)")
+        return (proc / str(pid) / "exe").readlink().name.removesuffix(" (deleted)")
     except OSError:
         return ""
 

@@ -5,9 +5,14 @@
   valueFrom:
     fieldRef:
       fieldPath: metadata.namespace
+- name: VSM_POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
 {{- $settings := list
   (list "VSM_WATCH_NAMESPACES" (join "," $values.operator.watchNamespaces))
   (list "VSM_WORKERS" (int $values.operator.workers))
+  (list "VSM_PROBE_WORKERS" (int $values.operator.probeWorkers))
   (list "VSM_LOG_LEVEL" $values.operator.logLevel)
   (list "VSM_MAX_CONCURRENT_INSTALLS" (int $values.operator.maxConcurrentInstalls))
   (list "VSM_CACHE_TTL_SECONDS" (int $values.operator.cacheTtlSeconds))
@@ -28,13 +33,13 @@
   (list "VSM_HTTPS_PROXY" $values.intake.httpsProxy)
   (list "VSM_NO_PROXY" $values.intake.noProxy)
   (list "VSM_CA_BUNDLE_CONFIGMAP" (include "vsm-operator.caBundleConfigMap" .))
-  (list "VSM_PRIVATE_REGISTRY_CIDRS" (include "vsm-operator.privateRegistryCidrs" .))
   (list "VSM_REGISTRY_EMBEDDED" $values.registry.embedded)
   (list "VSM_REGISTRY_PUSH_URL" (include "vsm-operator.pushUrl" .))
   (list "VSM_REGISTRY_PULL_URL" (include "vsm-operator.pullUrl" .))
   (list "VSM_REGISTRY_REPOSITORY" $values.registry.repository)
   (list "VSM_REGISTRY_CREDENTIALS_SECRET" $values.registry.credentialsSecret)
   (list "VSM_REGISTRY_PULL_SECRET" $values.registry.pullSecret)
+  (list "VSM_REGISTRY_CIDRS" (join "," $values.registry.cidrs))
 }}
 {{- range $setting := $settings }}
 - name: {{ index $setting 0 }}

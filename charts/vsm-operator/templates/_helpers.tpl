@@ -72,12 +72,6 @@ vsm-ca-bundle
 {{- end -}}
 {{- end }}
 
-{{- define "vsm-operator.privateRegistryCidrs" -}}
-{{- $pairs := list -}}
-{{- range .Values.intake.privateRegistryCidrs }}{{ $pairs = append $pairs (printf "%s:%d" .cidr (int .port)) }}{{ end -}}
-{{ join "," $pairs }}
-{{- end }}
-
 {{/* Address range of the proxy, or nothing when no rule can be made from the URL. */}}
 {{- define "vsm-operator.proxyCidr" -}}
 {{- $host := regexReplaceAll ":[0-9]+$" (urlParse .Values.intake.httpsProxy).host "" -}}
@@ -88,14 +82,20 @@ vsm-ca-bundle
 {{- end -}}
 {{- end }}
 
-{{- define "vsm-operator.proxyPort" -}}
-{{- $url := urlParse .Values.intake.httpsProxy -}}
+{{/* Port of the URL given. */}}
+{{- define "vsm-operator.urlPort" -}}
+{{- $url := urlParse . -}}
 {{- $port := regexFind ":[0-9]+$" $url.host | trimPrefix ":" -}}
 {{ $port | default (ternary "443" "80" (eq $url.scheme "https")) }}
 {{- end }}
 
 {{/* Values that contradict each other: said here, in words, since a schema only says that something does not match. */}}
 {{- define "vsm-operator.validate" -}}
+{{- range list "securityEnabled" "sandboxEnabled" -}}
+{{- if not (index $.Values.operator .) -}}
+{{- fail (printf "operator.%s=false is refused: no unverified or unconfined server can run; leave it true" .) -}}
+{{- end -}}
+{{- end -}}
 {{- $registry := .Values.registry -}}
 {{- if $registry.embedded -}}
 {{- if or $registry.pushUrl $registry.pullUrl -}}
@@ -104,11 +104,8 @@ vsm-ca-bundle
 {{- if $registry.pullSecret -}}
 {{- fail "registry.pullSecret is for a registry of your own: set registry.embedded=false with it, or leave it empty (the embedded registry is read without credentials)" -}}
 {{- end -}}
-{{- if not $registry.credentialsSecret -}}
-{{- fail "registry.credentialsSecret is empty: the embedded registry takes pushes with credentials only; name the Secret that the operator shall make" -}}
-{{- end -}}
-{{- else if not (and $registry.pushUrl $registry.pullUrl) -}}
-{{- fail "registry.embedded is false: set registry.pushUrl and registry.pullUrl to the registry that takes the bundles" -}}
+{{- else if not (and $registry.pushUrl $registry.pullUrl $registry.cidrs) -}}
+{{- fail "registry.embedded is false: set registry.pushUrl and registry.pullUrl to the registry that takes the bundles, and registry.cidrs to its addresses (servers reach nothing that is not named)" -}}
 {{- end -}}
 {{- if and .Values.intake.caBundle .Values.intake.caBundleConfigMap -}}
 {{- fail "intake.caBundle and intake.caBundleConfigMap are both set: keep the one that holds your certificate authorities" -}}

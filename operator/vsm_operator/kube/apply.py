@@ -69,7 +69,7 @@ class Cluster:
     ) -> list[Snapshot]:
         """Makes the cluster carry `desired`, all children at once, and returns them live, in the same order.
 
-        Prune: children in `observed` that `owner` controls and that are not desired are deleted; kinds in `keep` are not.
+        Prune: what `owner` controls in `observed` and is not desired is deleted; kinds in `keep` are spared.
         Errors: NameTaken before anything foreign is touched; else the worst of what the children met.
         """
         wanted = {self._kind(manifest).key_of(manifest) for manifest in desired}

@@ -124,15 +124,15 @@ def _from_kubeconfig(path: Path | None, *, context: str | None, environ: Mapping
     location = str(path or environ.get("KUBECONFIG") or KUBE_CONFIG_DEFAULT_LOCATION)
     configuration = Configuration()
     try:
-        load_kube_config(location, context=context, client_configuration=configuration, persist_config=False)
-        contexts, active = list_kube_config_contexts(location)
+        load_kube_config(location, context=context, client_configuration=configuration, persist_config=False)  # type: ignore[no-untyped-call]
+        contexts, active = list_kube_config_contexts(location)  # type: ignore[no-untyped-call]
     except (ConfigException, OSError) as error:
         raise NoCredentials(f"kubeconfig {location} cannot be used: {error}") from error
 
     def read() -> str | None:
         fresh = Configuration()
         try:
-            load_kube_config(location, context=context, client_configuration=fresh, persist_config=False)
+            load_kube_config(location, context=context, client_configuration=fresh, persist_config=False)  # type: ignore[no-untyped-call]
         except (ConfigException, OSError) as error:
             raise NoCredentials(f"kubeconfig {location} cannot be used: {error}") from error
         header: str | None = fresh.get_api_key_with_prefix("BearerToken")

@@ -90,7 +90,7 @@ class KubeApi:
         *,
         holder: str = "",
         limiter: Limiter | None = None,
-        observe: Callable[[Call], None] = lambda call: None,
+        observe: Callable[[Call], None] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """`holder` names this replica in the User-Agent, so that an audit log tells leaders apart."""
@@ -105,7 +105,7 @@ class KubeApi:
             trust_env=False,
             verify=True if transport else credentials.ssl_context(),
         )
-        self._shared = _Shared(http, credentials, observe)
+        self._shared = _Shared(http, credentials, observe or (lambda _: None))
         self._limiter: Limiter = limiter or NoLimit()
         self._fence: Fence = Unfenced()
 
@@ -149,7 +149,10 @@ class KubeApi:
     async def pages(
         self, kind: Kind, *, namespace: str | None = None, selector: str | None = None
     ) -> AsyncIterator[Page]:
-        """Consistent and at most PAGE_SIZE objects in memory. Errors: NotServed; Conflict when it took too long (410)."""
+        """Consistent, and at most PAGE_SIZE objects in memory.
+
+        Errors: NotServed; Conflict (410) when the listing took so long that its version expired.
+        """
         about = f"{kind.plural} in {namespace}" if namespace else kind.plural
         parameters = {"limit": str(PAGE_SIZE)} | ({"labelSelector": selector} if selector else {})
         while True:

@@ -61,4 +61,4 @@ class NoLimit:
         return
 
     def pause(self, seconds: float) -> None:
-        return
+        del seconds

@@ -51,7 +51,7 @@ def stamped(manifest: Manifest, digest: str) -> Manifest:
 def drift(desired: Any, live: Any, *, max_paths: int = 20) -> list[str]:
     """Where `live` no longer carries what we asked for.
 
-    Shape:  one decoded manifest each, neither mutated. Returns JSON Pointers such as "/spec/replicas"; [] means no write.
+    Shape:  one decoded manifest each, neither mutated. Returns JSON Pointers such as "/spec/replicas"; [] is no drift.
     Rule:   mappings: desired is a subset of live, other keys belong to others. Lists: same length, compared by index.
             A few zero values that the API server never sends back count as present.
     Units:  nothing is converted; "500m" and "0.5" differ here, canonical quantities are the renderer's job.

@@ -53,7 +53,6 @@ class QueueMetrics(Protocol):
 @dataclass(slots=True)
 class _Running:
     since: float
-    lane: Lane
     again: Lane | None = None
     """Set when the key was added while it was being processed."""
 
@@ -122,11 +121,14 @@ class WorkQueue:
         self._set_timer()
 
     def retry(self, key: Key, *, at_least_seconds: float = 0.0) -> float:
-        """After a failure: exponential backoff with full jitter. Returns the delay in seconds."""
+        """After a failure: exponential backoff. Returns the delay in seconds.
+
+        The upper half of the delay is random, which spreads keys that failed together; the lower half is certain, so
+        that ten attempts cannot fall into one moment.
+        """
         attempt = self._attempts.get(key, 0)
         self._attempts[key] = attempt + 1
         ceiling = min(BACKOFF_MAX_SECONDS, BACKOFF_BASE_SECONDS * 2.0 ** min(attempt, 32))
-        # Half of the ceiling is certain: with full jitter alone the first ten attempts could fall into one moment.
         delay = max(at_least_seconds, ceiling / 2 + self._jitter.uniform(0.0, ceiling / 2))
         if self._metrics:
             self._metrics.retried()
@@ -205,7 +207,7 @@ class WorkQueue:
                 key = next(iter(ready))
                 arrived = ready.pop(key)
                 now = self._clock.monotonic()
-                self._running[key] = _Running(now, lane)
+                self._running[key] = _Running(now)
                 if self._metrics:
                     self._metrics.taken(now - arrived)
                 self._report_depth()

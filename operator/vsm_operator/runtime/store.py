@@ -11,7 +11,7 @@ One writer at a time (the event loop); no method awaits.
 
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from vsm_operator.kube.snapshot import Snapshot
 Project = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """What to keep of a body. Whatever it returns is copied."""
 IndexBy = Callable[[Snapshot], Iterable[Hashable]]
+Snapshots = list[Snapshot]
 
 MAX_TOMBSTONES = 8192
 _NEVER_AGAIN = sys.maxsize
@@ -100,15 +101,15 @@ class Store:
     def get(self, key: Key) -> Snapshot | None:
         return self._objects.get(key.kind, {}).get(key)
 
-    def list(self, kind: Kind) -> list[Snapshot]:
+    def list(self, kind: Kind) -> Snapshots:
         return list(self._objects[kind.kind].values())
 
-    def find(self, kind: Kind, index: str, value: Hashable) -> list[Snapshot]:
+    def find(self, kind: Kind, index: str, value: Hashable) -> Snapshots:
         """In the order in which they were first seen."""
         objects = self._objects[kind.kind]
         return [objects[key] for key in self._indexes[kind.kind, index].get(value, ())]
 
-    def children(self, owner: Key) -> list[Snapshot]:
+    def children(self, owner: Key) -> Snapshots:
         """What `owner` controls, of every kind. By name: compare owner_uid where a namesake matters."""
         return [self._objects[key.kind][key] for key in self._children.get(owner, ())]
 
@@ -153,7 +154,7 @@ class Store:
 
     def purge(
         self, kind: Kind, *, listed: Collection[str], listed_version: int, namespace: str | None = None
-    ) -> list[Change]:
+    ) -> Sequence[Change]:
         """Drops the ghosts: objects that a whole listing (`listed` are its uids) did not have.
 
         Safe against a listing that is older than what we know: an object seen at a later version than the listing's

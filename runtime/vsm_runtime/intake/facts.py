@@ -55,7 +55,8 @@ class BundleFacts:
 
     @property
     def root(self) -> PackageFacts:
-        return next(p for p in self.packages if same_name(p.name, self.name) and p.version == self.version)
+        same_version = [p for p in self.packages if p.version == self.version and same_name(p.name, self.name)]
+        return min(same_version, key=lambda p: (p.name != self.name, len(p.path)))
 
     @property
     def lifecycle_scripts(self) -> int:

@@ -5,6 +5,7 @@ Credentials in a registry's URL are sent to that origin only and never appear in
 
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -40,6 +41,23 @@ class Document:
         except (ValueError, RecursionError) as error:
             message = f"{without_credentials(self.url)} answered something that is no JSON"
             raise IntakeError(IntakeReason.REGISTRY_UNREACHABLE, message) from error
+
+
+class Budget:
+    """Bytes that all downloads of one intake may take together; safe to use from several threads."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._taken = 0
+        self._lock = threading.Lock()
+
+    def take(self, count: int, what: str) -> None:
+        """Raises IntakeError(BundleTooLarge) naming what was being downloaded when the budget ran out."""
+        with self._lock:
+            self._taken += count
+            if self._taken > self._max_bytes:
+                message = f"the packed archives exceed {self._max_bytes} bytes, at {what}"
+                raise IntakeError(IntakeReason.BUNDLE_TOO_LARGE, message)
 
 
 class Registry:
@@ -81,7 +99,9 @@ class Registry:
 
         return self._retried(url, headers={"Accept": accept}, read=read)
 
-    def download(self, url: str, path: Path, *, algorithm: str, digest: bytes, max_bytes: int, what: str) -> int | None:
+    def download(
+        self, url: str, path: Path, *, algorithm: str, digest: bytes, budget: "Budget", what: str
+    ) -> int | None:
         """Stores a file whose hash is `digest`; returns its size, None when it does not exist. Nothing else is kept."""
 
         def read(response: httpx.Response) -> int:
@@ -90,9 +110,7 @@ class Registry:
             with path.open("wb") as sink:
                 for chunk in response.iter_raw():
                     size += len(chunk)
-                    if size > max_bytes:
-                        message = f"{what} is larger than {max_bytes} bytes, packed"
-                        raise IntakeError(IntakeReason.BUNDLE_TOO_LARGE, message)
+                    budget.take(len(chunk), what)
                     hasher.update(chunk)
                     sink.write(chunk)
             if hasher.digest() != digest:

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any
 
 from vsm_operator.domain.intake import IntakeReason
@@ -20,7 +19,6 @@ ROOT = ""
 _NAME = r"(?:@[A-Za-z0-9~!'()*_-][A-Za-z0-9._~!'()*-]*/)?[A-Za-z0-9~!'()*_-][A-Za-z0-9._~!'()*-]*"
 _PATH = re.compile(rf"node_modules/{_NAME}(?:/node_modules/{_NAME})*")
 _FULL_NAME = re.compile(_NAME)
-_EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +49,9 @@ class LockedPackage:
     os: tuple[str, ...] = ()
     cpu: tuple[str, ...] = ()
     libc: tuple[str, ...] = ()
-    required: Mapping[str, str] = field(default=_EMPTY)
+    required: Mapping[str, str] = field(default_factory=dict)
     """dependencies and peers that must be there: name -> spec."""
-    welcome: Mapping[str, str] = field(default=_EMPTY)
+    welcome: Mapping[str, str] = field(default_factory=dict)
     """optional dependencies and optional peers."""
 
 
@@ -122,13 +120,17 @@ def parse_lock(text: str) -> NpmLock:
 
 def _package(path: str, raw: Mapping[str, Any]) -> LockedPackage:
     if path != ROOT and not raw.get("link") and not _PATH.fullmatch(path):
-        message = f"the dependency at {path[:120]!r} lies outside node_modules: only packages from the registry are accepted"
+        message = (
+            f"the dependency at {path[:120]!r} lies outside node_modules: only packages from the registry are accepted"
+        )
         raise IntakeError(IntakeReason.FORBIDDEN_DEPENDENCY_SOURCE, message)
     name = str(raw.get("name") or path.rsplit("node_modules/", 1)[-1])
     if path != ROOT and not raw.get("link") and not _FULL_NAME.fullmatch(name):
         raise ValueError(f"package name {name[:120]!r}")
     peers = _strings(raw, "peerDependencies")
-    optional_peers = {peer for peer, meta in dict(raw.get("peerDependenciesMeta") or {}).items() if meta.get("optional")}
+    optional_peers = {
+        peer for peer, meta in dict(raw.get("peerDependenciesMeta") or {}).items() if meta.get("optional")
+    }
     welcome = _strings(raw, "optionalDependencies") | {n: s for n, s in peers.items() if n in optional_peers}
     required = {n: s for n, s in peers.items() if n not in optional_peers} | _strings(raw, "dependencies")
     return LockedPackage(

@@ -50,11 +50,11 @@ class NpmClient:
         self._options = [f"--cache={self._cache}", f"--userconfig={userconfig}", f"--globalconfig={globalconfig}"]
         self._env = tool_environment(environ, home=home)
 
-    def registry(self) -> str:
-        """The registry that npm will ask: the configured one or npm's own default."""
-        finished = run_tool(
-            [*self._argv, "config", "get", "registry", *self._options], cwd=self._project, env=self._env
-        )
+    def default_registry(self) -> str:
+        """The registry that npm asks when nobody tells it another one."""
+        configs = [f"--{kind}config={self._project / kind}-absent" for kind in ("user", "global")]
+        argv = [*self._argv, "config", "get", "registry", f"--cache={self._cache}", *configs]
+        finished = run_tool(argv, cwd=self._project, env=self._env)
         url = finished.stdout.strip()
         if finished.code != 0 or not url.startswith(("https://", "http://")):
             raise IntakeError(IntakeReason.INTERNAL_ERROR, f"npm does not start: {last_lines(finished.stderr)}")
@@ -87,7 +87,9 @@ def explain(finished: Finished) -> IntakeError:
         return IntakeError(IntakeReason.REGISTRY_UNREACHABLE, f"npm could not reach the registry: {said}")
     if code == "EINTEGRITY":
         return IntakeError(IntakeReason.INTEGRITY_MISMATCH, f"npm refuses an archive: {said}")
-    return IntakeError(IntakeReason.RESOLUTION_FAILED, f"npm cannot resolve the dependencies ({code or 'no code'}): {said}")
+    return IntakeError(
+        IntakeReason.RESOLUTION_FAILED, f"npm cannot resolve the dependencies ({code or 'no code'}): {said}"
+    )
 
 
 def _error_of(finished: Finished) -> tuple[str, str]:

@@ -33,7 +33,9 @@ def tool_environment(environ: Mapping[str, str], *, home: Path) -> dict[str, str
     return env | {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(home), "LC_ALL": "C.UTF-8", "TMPDIR": str(home)}
 
 
-def run_tool(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout_seconds: float = TIMEOUT_SECONDS) -> Finished:
+def run_tool(
+    argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout_seconds: float = TIMEOUT_SECONDS
+) -> Finished:
     """Waits for the end; on a time-out the whole process group is gone before IntakeError is raised."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = subprocess.Popen(

@@ -22,6 +22,7 @@ from vsm_operator.runtime.background import Background
 from vsm_operator.runtime.clock import Clock
 
 _DIAGNOSE_EVERY_SECONDS = 3.0
+_BUSY_AGAIN = timedelta(seconds=1)
 _VERIFY_AGAIN_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
@@ -87,8 +88,9 @@ class Probes:
             return Observed(replace(facts, verification=state.verified))
         wait_seconds = state.not_before - self._clock.monotonic()
         if wait_seconds > 0:
-            look_again = timedelta(seconds=wait_seconds)
-            return Observed(replace(facts, verification=Unverified(state.trouble)), look_again)
+            return Observed(
+                replace(facts, verification=Unverified(state.trouble)), look_again=timedelta(seconds=wait_seconds)
+            )
         url, revision = endpoint(Owner(facts.namespace, facts.name, "")), facts.revision
 
         async def ask() -> None:
@@ -104,8 +106,10 @@ class Probes:
             self._note_failed_handshake(state, f"no complete answer within {self._deadline_seconds:g} s")
             self._enqueue(key)
 
-        self._background.submit(key, ask, deadline_seconds=self._deadline_seconds, on_timeout=too_late)
-        return Observed(replace(facts, verification=Unverified(state.trouble)))
+        taken = self._background.submit(key, ask, deadline_seconds=self._deadline_seconds, on_timeout=too_late)
+        # A diagnosis may still be under way, and it re-queues nothing when it learns nothing.
+        look_again = None if taken else _BUSY_AGAIN
+        return Observed(replace(facts, verification=Unverified(state.trouble)), look_again)
 
     def _note_failed_handshake(self, state: _State, trouble: str) -> None:
         pause = _VERIFY_AGAIN_SECONDS[min(state.failed_handshakes, len(_VERIFY_AGAIN_SECONDS) - 1)]
@@ -135,5 +139,5 @@ class Probes:
                     state.bridge = answer
                     self._enqueue(key)
 
-            self._background.submit(key, ask, deadline_seconds=self._deadline_seconds, on_timeout=lambda: None)
+            self._background.submit(key, ask, deadline_seconds=self._deadline_seconds)
         return Observed(replace(facts, bridge=state.bridge), again)

@@ -1,12 +1,13 @@
 """The McpServer reconciler. The key says which server to look at, never what happened to it."""
 
+import logging
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from pydantic import ValidationError
 
-from vsm_operator.api.conditions import Reason
-from vsm_operator.api.v1alpha1 import RETRY_ANNOTATION, McpServerSpec, McpServerStatus, Phase
+from vsm_operator.api.conditions import Reason, find_condition
+from vsm_operator.api.v1alpha1 import MCP_SERVER, RETRY_ANNOTATION, McpServerSpec, McpServerStatus, Phase
 from vsm_operator.controllers.intake import IntakeDesk
 from vsm_operator.controllers.mcpserver.facts import Bundled, Facts, Intake, NotNeeded, Rollout, Waiting
 from vsm_operator.controllers.mcpserver.probes import Probes
@@ -16,6 +17,7 @@ from vsm_operator.controllers.registry import RegistryLocator
 from vsm_operator.domain.packages import InvalidPackage
 from vsm_operator.errors import InvalidSpec, Terminal
 from vsm_operator.kube.apply import Cluster
+from vsm_operator.kube.events import EventRecorder
 from vsm_operator.kube.kinds import DEPLOYMENT, POD, Key
 from vsm_operator.kube.manifest import Manifest, canonical_hash
 from vsm_operator.kube.snapshot import Snapshot
@@ -29,8 +31,22 @@ from vsm_operator.runtime.controller import DONE, Result
 from vsm_operator.runtime.store import Store
 from vsm_operator.settings import Settings
 
+_audit = logging.getLogger("vsm.audit")
+
 INSTANCE_INDEX = "server"
 """Pods by "namespace/name" of their McpServer: a ReplicaSet stands between the two."""
+_GOOD_OR_UNDER_WAY = frozenset(
+    {
+        Reason.QUEUED,
+        Reason.FETCHING,
+        Reason.STARTING,
+        Reason.VERIFYING,
+        Reason.SERVING,
+        Reason.UPDATING,
+        Reason.SUSPENDED,
+    }
+)
+"""Reasons that need nobody's attention, and so no Event."""
 _QUEUED_AGAIN = timedelta(seconds=5)
 _UNRESOLVED_AGAIN = timedelta(seconds=10)
 _SETTLE_AFTER = timedelta(seconds=1)
@@ -43,6 +59,7 @@ class McpServerReconciler:
 
     store: Store
     cluster: Cluster
+    events: EventRecorder
     intake: IntakeDesk
     registry: RegistryLocator
     probes: Probes
@@ -88,7 +105,7 @@ class McpServerReconciler:
         )
         observed = self.probes.observe(key, facts)
         after = summarise(observed.facts, now=self.clock.now())
-        await self.cluster.write_status(server, after.to_api())
+        await self._publish(server, before, after)
         if is_settled(after, generation=server.generation, retry=retry):
             return Result(requeue_after=_SETTLE_AFTER)
         return Result(requeue_after=_next_look(intake, observed.look_again))
@@ -98,14 +115,15 @@ class McpServerReconciler:
         server = self.store.get(key)
         if server is None or server.deleting:
             return
+        before = McpServerStatus.read(server.status)
         after = refused(
-            McpServerStatus.read(server.status),
+            before,
             generation=server.generation,
             retry=server.annotations.get(RETRY_ANNOTATION, ""),
             error=error,
             now=self.clock.now(),
         )
-        await self.cluster.write_status(server, after.to_api())
+        await self._publish(server, before, after)
 
     async def _intake(self, spec: McpServerSpec, *, again: bool) -> Intake:
         package = spec.source.package()
@@ -144,6 +162,29 @@ class McpServerReconciler:
             wanted = deployment(spec, owner=owner, bundle=before.bundle, registry=registry, settings=self.settings)
             await self._apply(server, [_scaled_to_zero(wanted)])
         return DONE
+
+    async def _publish(self, server: Snapshot, before: McpServerStatus, after: McpServerStatus) -> None:
+        """The status if it is news; one audit line for a change of mind, and an Event when that is bad news."""
+        await self.cluster.write_status(server, after.to_api())
+        was, ready = find_condition(before.conditions, "Ready"), find_condition(after.conditions, "Ready")
+        if ready is None or (was is not None and (was.status, was.reason) == (ready.status, ready.reason)):
+            return
+        _audit.info(
+            "%s: %s",
+            ready.reason,
+            ready.message,
+            extra={
+                "object": str(server.key),
+                "phase": after.phase,
+                "package": after.package,
+                "version": after.version,
+                "digest": after.bundle.digest if after.bundle else None,
+            },
+        )
+        if ready.reason not in _GOOD_OR_UNDER_WAY:
+            self.events.record(
+                MCP_SERVER, server, reason=ready.reason, note=ready.message, action="Reconcile", severity="Warning"
+            )
 
     async def _apply(self, server: Snapshot, desired: list[Manifest]) -> None:
         await self.cluster.apply(desired, observed=(), owner=server, prune=False)

@@ -1,0 +1,53 @@
+{{/* Generated from operator/vsm_operator/permissions.py by `python -m chartgen`. Do not edit. */}}
+{{- define "vsm-operator.serverRules" -}}
+- apiGroups: ["vsm-mcp.io"]
+  resources: ["mcpservers"]
+  verbs: ["get", "list", "watch"]
+- apiGroups: ["vsm-mcp.io"]
+  resources: ["mcpservers/status"]
+  verbs: ["patch"]
+- apiGroups: ["vsm-mcp.io"]
+  resources: ["mcpservers/finalizers"]
+  verbs: ["update"]
+- apiGroups: ["apps"]
+  resources: ["deployments"]
+  verbs: ["get", "list", "watch", "create", "update", "patch", "delete"]
+- apiGroups: [""]
+  resources: ["services"]
+  verbs: ["get", "list", "watch", "create", "update", "patch", "delete"]
+- apiGroups: ["networking.k8s.io"]
+  resources: ["networkpolicies"]
+  verbs: ["get", "list", "watch", "create", "update", "patch", "delete"]
+- apiGroups: [""]
+  resources: ["pods"]
+  verbs: ["get", "list", "watch"]
+- apiGroups: ["events.k8s.io"]
+  resources: ["events"]
+  verbs: ["create"]
+{{- end }}
+{{- define "vsm-operator.homeRules" -}}
+- apiGroups: ["batch"]
+  resources: ["jobs"]
+  verbs: ["get", "list", "watch", "create", "delete"]
+- apiGroups: [""]
+  resources: ["pods"]
+  verbs: ["get", "list", "watch"]
+- apiGroups: ["coordination.k8s.io"]
+  resources: ["leases"]
+  verbs: ["create"]
+- apiGroups: ["coordination.k8s.io"]
+  resources: ["leases"]
+  resourceNames: ["vsm-operator"]
+  verbs: ["get", "update"]
+{{- if .Values.registry.embedded }}
+- apiGroups: [""]
+  resources: ["secrets"]
+  verbs: ["create"]
+{{- end }}
+{{- if .Values.registry.embedded }}
+- apiGroups: [""]
+  resources: ["secrets"]
+  resourceNames: ["{{ .Values.registry.credentialsSecret }}"]
+  verbs: ["get"]
+{{- end }}
+{{- end }}

@@ -1,0 +1,163 @@
+"""What an HTTP request must look like before anything reads its body as MCP. Pure; every check is one sentence.
+
+Source: MCP 2025-11-25 and 2026-07-28, "Streamable HTTP"; the order of the modern checks is that of the specification:
+envelope, headers against body, version.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from vsm_runtime.bridge.eras import CLIENT_CAPABILITIES_KEY, LEGACY_VERSIONS, MODERN_VERSIONS, VERSION_KEY
+from vsm_runtime.bridge.jsonrpc import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, Json, params_of
+
+HEADER_MISMATCH: Final = -32020
+MISSING_CAPABILITY: Final = -32021
+UNSUPPORTED_VERSION: Final = -32022
+
+HTTP_STATUS: Final[Mapping[int, int]] = {
+    PARSE_ERROR: 400,
+    INVALID_REQUEST: 400,
+    INVALID_PARAMS: 400,
+    HEADER_MISMATCH: 400,
+    MISSING_CAPABILITY: 400,
+    UNSUPPORTED_VERSION: 400,
+    METHOD_NOT_FOUND: 404,
+}
+"""Of an error that is the whole answer to a modern request; every other one goes out with 200."""
+
+_NAMED_BY: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+_ROUTING: Final = frozenset({"mcp-protocol-version", "mcp-method", "mcp-name"})
+_ONCE: Final = _ROUTING | {"mcp-session-id", "origin", "content-type", "content-length", "host"}
+_LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """The first check that failed."""
+
+    status: int
+    code: int
+    message: str
+    data: Json | None = None
+
+
+def fold(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str] | Rejection:
+    """Headers by lower-case name. One that matters and is there twice is refused: two readers would disagree on it."""
+    headers: dict[str, str] = {}
+    for name_bytes, value_bytes in raw:
+        name, value = name_bytes.decode("latin-1").lower(), value_bytes.decode("latin-1")
+        if name in headers:
+            if name in _ONCE:
+                code = HEADER_MISMATCH if name in _ROUTING else INVALID_REQUEST
+                return Rejection(400, code, f"the header {name} appears more than once")
+            headers[name] += ", " + value
+        else:
+            headers[name] = value
+    return headers
+
+
+def origin(headers: Mapping[str, str], allowed: frozenset[str]) -> Rejection | None:
+    """Against DNS rebinding: browsers always name the page's origin, which must be local or listed.
+
+    The Host header proves nothing here, since a rebound name is in both.
+    """
+    value = headers.get("origin")
+    if value is None or value in allowed:
+        return None
+    try:
+        parts = urlsplit(value)
+        if parts.scheme in ("http", "https") and parts.hostname in _LOCAL_HOSTS and not parts.path:
+            return None
+    except ValueError:
+        pass
+    return Rejection(403, INVALID_REQUEST, "the Origin header names a site that is not allowed to use this server")
+
+
+def accepts(headers: Mapping[str, str]) -> tuple[bool, bool]:
+    """Whether the client takes JSON, and whether it takes an event stream. Without the header it takes everything."""
+    value = headers.get("accept")
+    if value is None:
+        return True, True
+    types = {part.partition(";")[0].strip().lower() for part in value.split(",")}
+    anything = "*/*" in types
+    return (
+        anything or not types.isdisjoint(("application/json", "application/*")),
+        anything or not types.isdisjoint(("text/event-stream", "text/*")),
+    )
+
+
+def content(headers: Mapping[str, str]) -> Rejection | None:
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        return Rejection(415, INVALID_REQUEST, f"Content-Type must be application/json, not {kind[:80]!r}")
+    if not all(accepts(headers)):
+        return Rejection(406, INVALID_REQUEST, "Accept must list application/json and text/event-stream")
+    return None
+
+
+def is_modern(message: Json, headers: Mapping[str, str]) -> bool:
+    """Decided by the envelope, or by a header that names a modern version; initialize is legacy by its name."""
+    if message.get("method") == "initialize":
+        return False
+    meta = params_of(message).get("_meta")
+    if isinstance(meta, dict) and VERSION_KEY in meta:
+        return True
+    return headers.get("mcp-protocol-version") in MODERN_VERSIONS
+
+
+def legacy_version(headers: Mapping[str, str]) -> Rejection | None:
+    version = headers.get("mcp-protocol-version")
+    if version is None or version in LEGACY_VERSIONS:
+        return None
+    known = ", ".join((*LEGACY_VERSIONS, *MODERN_VERSIONS))
+    return Rejection(400, INVALID_REQUEST, f"MCP-Protocol-Version {version[:40]!r} is not supported; known are {known}")
+
+
+def modern_request(message: Json, headers: Mapping[str, str]) -> Rejection | None:
+    """The envelope is there, the headers say what the body says, and the version is one that is spoken here."""
+    params = params_of(message)
+    meta = params.get("_meta")
+    if not isinstance(meta, dict):
+        return Rejection(400, INVALID_PARAMS, f"params._meta must carry {VERSION_KEY} and {CLIENT_CAPABILITIES_KEY}")
+    missing = [key for key in (VERSION_KEY, CLIENT_CAPABILITIES_KEY) if key not in meta]
+    if missing:
+        return Rejection(400, INVALID_PARAMS, f"params._meta lacks {', '.join(missing)}")
+    version, method = meta[VERSION_KEY], message["method"]
+    if headers.get("mcp-protocol-version") != version:
+        return _mismatch("MCP-Protocol-Version", VERSION_KEY)
+    if headers.get("mcp-method") != method:
+        return _mismatch("Mcp-Method", "method")
+    name_key = _NAMED_BY.get(method)
+    if name_key and name_key in params and decode_header(headers.get("mcp-name")) != params[name_key]:
+        return _mismatch("Mcp-Name", f"params.{name_key}")
+    if not isinstance(version, str) or version not in MODERN_VERSIONS:
+        data: Json = {"supported": list(MODERN_VERSIONS), "requested": version}
+        return Rejection(400, UNSUPPORTED_VERSION, "Unsupported protocol version", data)
+    return None
+
+
+def decode_header(value: str | None) -> str | None:
+    """`=?base64?...?=` holds what a header cannot; None for a broken one, which equals nothing in a body."""
+    if value is None or not (value.startswith("=?base64?") and value.endswith("?=")):
+        return value
+    payload = value[len("=?base64?") : -len("?=")]
+    try:
+        decoded = base64.b64decode(payload, validate=True)
+        canonical = base64.b64encode(decoded).decode() == payload
+        return decoded.decode() if canonical else None
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+
+
+def encode_header(value: str) -> str:
+    """The inverse, for requests of ours: printable ASCII goes as it is."""
+    plain = value.isascii() and value.isprintable() and value == value.strip() and not value.startswith("=?base64?")
+    return value if plain else f"=?base64?{base64.b64encode(value.encode()).decode()}?="
+
+
+def _mismatch(header: str, member: str) -> Rejection:
+    return Rejection(400, HEADER_MISMATCH, f"the {header} header does not match {member} of the body")
