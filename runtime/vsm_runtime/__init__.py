@@ -1,1 +1,1 @@
-"""What runs in pods: the intake, the loader of bundles, the launcher and the bridge. Knows `vsm_operator.domain` only."""
+"""What runs in pods: intake, loader of bundles, launcher and bridge. Of the operator it knows `domain` only."""

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 CHUNK_BYTES = 64 * 1024
 MAX_HEADER_BYTES = 1024 * 1024
@@ -162,7 +162,7 @@ def read_tar_gz(source: BinaryIO, *, packed_bytes: int, limits: ArchiveLimits) -
     try:
         with tarfile.TarFile(fileobj=stream, mode="r", errorlevel=2) as tar:
             while (info := tar.next()) is not None:
-                tar.members = []  # tarfile keeps every header for ever; we never go back
+                setattr(tar, "members", [])  # noqa: B010 - not in the stubs; tarfile keeps every header for ever; we never go back
                 entries += 1
                 total_bytes += max(info.size, 0)
                 if entries > limits.max_entries:
@@ -188,6 +188,12 @@ def _checked(tar: tarfile.TarFile, info: tarfile.TarInfo) -> TarEntry:
         raise UnsafeEntry(info.name, "is no file or directory")
     content = tar.extractfile(info) if info.isreg() else None
     return TarEntry(parts, info, content)  # type: ignore[arg-type]  # IO[bytes] reads like BinaryIO
+
+
+class Readable(Protocol):
+    """As much of a binary stream as a copy needs."""
+
+    def read(self, size: int = ..., /) -> bytes: ...
 
 
 class TreeWriter:
@@ -217,7 +223,7 @@ class TreeWriter:
         self._directories.add(path)
         return path
 
-    def file(self, parts: tuple[str, ...], content: BinaryIO, *, executable: bool) -> int:
+    def file(self, parts: tuple[str, ...], content: Readable, *, executable: bool) -> int:
         """Returns the number of bytes written."""
         path = self.directory(parts[:-1]) / parts[-1]
         if _exists(path):

@@ -24,11 +24,14 @@ _MAX_ENTRIES = 400_000
 _PACKING_BYTES = 1024 * 1024
 """Headers may make a tiny bundle larger packed than its files are."""
 _LAST = "vsm"
-_PASSWD = """\
+_USERS = """\
 root:x:0:0:root:/root:/usr/sbin/nologin
 mcp:x:{uid}:10000::/home/mcp:/usr/sbin/nologin
 vsm:x:10002:10000::/nonexistent:/usr/sbin/nologin
 """
+
+
+_GONE = "the registry has no bundle {digest}: it was deleted; delete the McpServer's intake Job to have it made again"
 
 
 class LoadError(Exception):
@@ -90,7 +93,7 @@ def load(settings: Settings) -> str:
     return f"{settings.digest} is in place: {writer.files} files, {writer.size_bytes} bytes"
 
 
-def layer_of(manifest: Manifest) -> tuple[str, int]:
+def layer_of(manifest: Manifest, *, max_bytes: int) -> tuple[str, int]:
     """Digest and size of the one layer of a bundle. Pure; raises LoadError when it is no bundle."""
     try:
         raw = json.loads(manifest.body)
@@ -99,6 +102,8 @@ def layer_of(manifest: Manifest) -> tuple[str, int]:
         layer = raw["layers"][0]
         if layer["mediaType"] != LAYER_MEDIA_TYPE:
             raise LoadError(f"{manifest.digest} has a layer of an unknown kind, {str(layer['mediaType'])[:80]}")
+        if int(layer["size"]) > max_bytes:
+            raise LoadError(f"the bundle is larger, packed, than the {max_bytes} bytes that it may have")
         return check_digest(str(layer["digest"])), int(layer["size"])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise LoadError(f"{manifest.digest} is no bundle: {error}") from error
@@ -110,10 +115,8 @@ def _fetch(settings: Settings, staging: Path) -> TreeWriter:
         try:
             manifest = registry.manifest(settings.digest)
             if manifest is None:
-                raise LoadError(f"the registry has no bundle {settings.digest}: it may have been deleted, fetch it again")
-            layer, size = layer_of(manifest)
-            if size > settings.max_bytes + _PACKING_BYTES:
-                raise LoadError(f"the bundle is larger than the {settings.max_bytes} bytes that it may have, packed")
+                raise LoadError(_GONE.format(digest=settings.digest))  # noqa: TRY301 - not an OciError
+            layer, size = layer_of(manifest, max_bytes=settings.max_bytes + _PACKING_BYTES)
             with packed.open("wb+") as sink:
                 registry.download(layer, sink, max_bytes=size)
         except OciError as error:
@@ -195,7 +198,7 @@ def _client(settings: Settings) -> OciClient:
 
 def _write_passwd(path: Path, *, uid: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_PASSWD.format(uid=uid), encoding="utf-8")
+    path.write_text(_USERS.format(uid=uid), encoding="utf-8")
     path.chmod(0o644)
 
 

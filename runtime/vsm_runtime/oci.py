@@ -1,7 +1,7 @@
 """A small client of the OCI distribution API: monolithic pushes, verified pulls, basic and token authentication.
 
-Every byte that comes in is checked against the digest that was asked for. Whatever goes wrong is an OciError: `retryable`
-says whether time alone can help; transient failures have been retried by then, downloads from where they broke off.
+Every byte that comes in is checked against the digest that was asked for. Whatever goes wrong is an OciError whose
+`retryable` says if time alone can help; transient failures were retried by then, downloads from where they broke off.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ class OciError(Exception):
         self.retryable = retryable
 
 
-class OciCorrupt(OciError):
+class OciCorruptError(OciError):
     """What the registry delivered is not what its digest says."""
 
     def __init__(self, message: str) -> None:
@@ -105,7 +105,7 @@ class OciClient:
             body = _read_bounded(response, MAX_MANIFEST_BYTES)
             digest = digest_of(body)
             if reference.startswith("sha256:") and digest != reference:
-                raise OciCorrupt(f"the registry delivers another manifest than {reference}")
+                raise OciCorruptError(f"the registry delivers another manifest than {reference}")
             return Manifest(body, digest)
 
         return self._request("GET", url, read, ok=(200, 404), headers={"Accept": MANIFEST_MEDIA_TYPE})
@@ -116,7 +116,7 @@ class OciClient:
         def read(response: httpx.Response) -> bytes:
             body = _read_bounded(response, max_bytes)
             if digest_of(body) != digest:
-                raise OciCorrupt(f"the registry delivers other content than {digest}")
+                raise OciCorruptError(f"the registry delivers other content than {digest}")
             return body
 
         return self._request("GET", self._blob_url(digest), read, ok=(200,))
@@ -138,7 +138,7 @@ class OciClient:
             for chunk in response.iter_raw(_CHUNK_BYTES):
                 size += len(chunk)
                 if size > max_bytes:
-                    raise OciCorrupt(f"blob {digest} is larger than the {max_bytes} bytes that it may have")
+                    raise OciCorruptError(f"blob {digest} is larger than the {max_bytes} bytes that it may have")
                 hasher.update(chunk)
                 sink.write(chunk)
 
@@ -147,7 +147,7 @@ class OciClient:
 
         self._request("GET", self._blob_url(digest), read, ok=(200, 206), headers=headers)
         if f"sha256:{hasher.hexdigest()}" != digest:
-            raise OciCorrupt(f"the registry delivers other content than {digest}")
+            raise OciCorruptError(f"the registry delivers other content than {digest}")
         return size
 
     def push_blob(self, digest: str, source: Path | bytes) -> None:
@@ -244,7 +244,7 @@ def _read_bounded(response: httpx.Response, max_bytes: int) -> bytes:
     for chunk in response.iter_bytes(_CHUNK_BYTES):
         body += chunk
         if len(body) > max_bytes:
-            raise OciCorrupt(f"{_shown(str(response.url))} is larger than the {max_bytes} bytes that it may have")
+            raise OciCorruptError(f"{_shown(str(response.url))} is larger than the {max_bytes} bytes that it may have")
     return bytes(body)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import yaml
 
-from chartgen.yamltext import Manifest
+from chartgen.yamltext import Manifest, parsed
 
 _TIMEOUT_SECONDS = 120
 
@@ -61,4 +61,4 @@ class Helm:
         """What an installation would create, in helm's order."""
         files = [argument for path in value_files for argument in ("--values", str(path))]
         text = self.run("template", release, "--namespace", namespace, *files, str(chart), values=values or {})
-        return [document for document in yaml.safe_load_all(text) if document]
+        return list(parsed(text))

@@ -1,11 +1,24 @@
 """YAML as people like to read it in a diff: keys in their order, texts of several lines as blocks."""
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 
 import yaml
 
 Manifest = dict[str, Any]
+
+
+class DuplicateKey(ValueError):  # noqa: N818 - a verdict on the input, read by people
+    """Two templates wrote the same field of one object; which of them wins would be chance."""
+
+
+class _Loader(yaml.SafeLoader):
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002
+        keys = [key.value for key, _ in node.value]
+        repeated = sorted({key for key in keys if keys.count(key) > 1})
+        if repeated:
+            raise DuplicateKey(f"{repeated} more than once in one mapping, line {node.start_mark.line + 1}")
+        return super().construct_mapping(node, deep)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -21,6 +34,13 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
 
 
 _Dumper.add_representer(str, _text)
+
+
+def parsed(text: str) -> Iterator[Manifest]:
+    """The documents of a stream, empty ones left out."""
+    for document in yaml.load_all(text, Loader=_Loader):  # noqa: S506 - a SafeLoader
+        if document:
+            yield document
 
 
 def documents(manifests: Iterable[Manifest]) -> str:

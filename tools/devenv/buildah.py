@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 from devenv import base, host
 from devenv.commands import Commands
-from devenv.errors import CommandFailed
+from devenv.errors import CommandError
 from devenv.images import Image, ImageSource, staged_context
 
 KEPT_PER_IMAGE = 3
@@ -115,7 +115,7 @@ class Buildah:
             archive.unlink()
             try:
                 session.run(["rmi", f"localhost/{source.name}:{tag}"])
-            except CommandFailed:
+            except CommandError:
                 continue  # not in the storage any more
 
     @contextmanager
@@ -163,7 +163,7 @@ class _Session:
             try:
                 self.run(["rm", "--all"])
                 self.run(["images", "--all", "--quiet"])
-            except CommandFailed:
+            except CommandError:
                 self._start_over()
 
     def _start_over(self) -> None:
@@ -179,5 +179,3 @@ def command_prefix(storage: Path, *, root_user: bool) -> list[str]:
     one itself."""
     buildah = ["buildah", "--root", str(storage / "root"), "--runroot", str(storage / "run")]
     return ["unshare", "--mount", *buildah] if root_user else buildah
-
-

@@ -15,8 +15,8 @@ from devenv.buildah import Buildah
 from devenv.checkout import Checkout
 from devenv.choice import Choice, Engine
 from devenv.commands import Commands
-from devenv.errors import CommandFailed, DevenvError
-from devenv.images import IMAGES, DEFAULT_BASE, Image, ImageSource
+from devenv.errors import CommandError, DevenvError
+from devenv.images import DEFAULT_BASE, IMAGES, Image, ImageSource
 from devenv.settings import Settings
 
 _UP_TIMEOUT_SECONDS = 3600.0
@@ -75,13 +75,16 @@ class LocalCluster:
     def chart_values(self) -> Mapping[str, str]:
         reference = next(name for name in self._images() if name.startswith("localhost/vsm-registry:"))
         registry = Image.parse(reference)
-        # A scratch image with the program at its top, and no shell that would search for it.
-        return {"registry.image.repository": registry.repository, "registry.image.tag": registry.tag}
+        return {
+            "registry.image.repository": registry.repository,
+            "registry.image.tag": registry.tag,
+            "registry.command[0]": "/registry",  # nothing else is in that image, and its search path is not ours
+        }
 
     def exists(self) -> bool:
         try:
             found = json.loads(self.commands.run(localcluster("status", "--json"), environment=self._environment))
-        except (CommandFailed, ValueError):
+        except (CommandError, ValueError):
             return False
         version = str(found.get("version") or "").removeprefix("v")
         return bool(found.get("healthy")) and f"{version}.".startswith(
@@ -265,14 +268,10 @@ def make(
             environ=environ,
         )
         return KindCluster(checkout=checkout, engine=choice.engine, commands=commands, builder=engine_builder)
-    return ContextCluster(
-        checkout=checkout, context=choice.name, settings=settings, commands=commands, engine=engine
-    )
+    return ContextCluster(checkout=checkout, context=choice.name, settings=settings, commands=commands, engine=engine)
 
 
-def local_builder(
-    checkout: Checkout, *, settings: Settings, commands: Commands, environ: Mapping[str, str]
-) -> Buildah:
+def local_builder(checkout: Checkout, *, settings: Settings, commands: Commands, environ: Mapping[str, str]) -> Buildah:
     """The builder that needs no engine."""
     return Buildah(
         root=checkout.root,

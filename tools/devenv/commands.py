@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from devenv.errors import CommandFailed, DevenvError
+from devenv.errors import CommandError, DevenvError
 
 _GRACE_SECONDS = 5.0
 
@@ -69,7 +69,7 @@ class HostCommands:
                 _end(process)
                 out, err = process.communicate()
                 self._note(argv, out + err)
-                raise CommandFailed(
+                raise CommandError(
                     argv, outcome=f"no end after {timeout_seconds:.0f} s", output=out + err, log=self.log
                 ) from None
             except BaseException:
@@ -77,7 +77,7 @@ class HostCommands:
                 raise
         self._note(argv, out + err)
         if process.returncode != 0:
-            raise CommandFailed(argv, outcome=f"exit code {process.returncode}", output=out + err, log=self.log)
+            raise CommandError(argv, outcome=f"exit code {process.returncode}", output=out + err, log=self.log)
         return out
 
     def show(
@@ -88,12 +88,12 @@ class HostCommands:
                 code = process.wait(timeout=timeout_seconds)
             except subprocess.TimeoutExpired:
                 _end(process)
-                raise CommandFailed(argv, outcome=f"no end after {timeout_seconds:.0f} s", output="") from None
+                raise CommandError(argv, outcome=f"no end after {timeout_seconds:.0f} s", output="") from None
             except BaseException:
                 _end(process)
                 raise
         if code != 0:
-            raise CommandFailed(argv, outcome=f"exit code {code}", output="")
+            raise CommandError(argv, outcome=f"exit code {code}", output="")
 
     def answers(self, argv: Sequence[str], *, timeout_seconds: float = 15.0) -> bool:
         if self.which(argv[0]) is None:

@@ -12,7 +12,7 @@ class DevenvError(Exception):
     """A step cannot be done; the message says what to do about it."""
 
 
-class CommandFailed(DevenvError):
+class CommandError(DevenvError):
     """A program ended with an error or did not end in time."""
 
     def __init__(self, argv: Sequence[str], *, outcome: str, output: str, log: Path | None = None) -> None:

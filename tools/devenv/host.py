@@ -54,5 +54,3 @@ def apt_proxy_options(apt_config: str) -> list[str]:
     """What of `apt-config dump` another apt needs as well to reach the mirrors."""
     wanted = ("Acquire::http::Proxy", "Acquire::https::Proxy", "Acquire::https::CAInfo", "Acquire::Check-Valid-Until")
     return [line.rstrip(";") for line in apt_config.splitlines() if line.startswith(tuple(f"{w} " for w in wanted))]
-
-

@@ -21,11 +21,13 @@ class Lock:
     extras: tuple[str, ...]
     like: str = ""
     """Another lock whose versions it shares."""
+    also: tuple[str, ...] = ()
+    """Files with more requirements."""
 
     def command(self, uv: str, *, upgrade: bool) -> list[str]:
         """uv keeps the versions that an existing file has, as long as they fit."""
         return [
-            *(uv, "pip", "compile", "--quiet", "pyproject.toml", "--output-file", self.name),
+            *(uv, "pip", "compile", "--quiet", "pyproject.toml", *self.also, "--output-file", self.name),
             *(part for extra in self.extras for part in ("--extra", extra)),
             *("--universal", "--python-version", _PYTHON, "--generate-hashes"),
             *("--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"),
@@ -34,7 +36,9 @@ class Lock:
         ]
 
 
-DEVELOPMENT = Lock("requirements-dev.lock", ("operator", "runtime", "dev"))
+DEVELOPMENT = Lock(
+    "requirements-dev.lock", ("operator", "runtime", "dev"), also=("tools/devenv/build-requirements.in",)
+)
 LOCKS: Sequence[Lock] = (
     DEVELOPMENT,
     Lock("requirements-operator.lock", ("operator",), like=DEVELOPMENT.name),

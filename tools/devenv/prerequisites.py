@@ -92,5 +92,5 @@ def install(missing: Sequence[Missing], *, commands: Commands, is_root: bool) ->
 
 def require_python() -> None:
     """This package itself needs a little less than the environment that it makes."""
-    if sys.version_info < (3, 10):
+    if sys.version_info < (3, 10):  # noqa: UP036  # the linter thinks of the environment's Python
         raise DevenvError("python3 is older than 3.10: apt-get install python3 on Debian 12, Ubuntu 22.04 or later")

@@ -35,7 +35,9 @@ def read(state: Path) -> Record | None:
         found = json.loads(text)
         record = Record(**found)
     except (ValueError, TypeError) as error:
-        raise DevenvError(f"{_path(state)} is not readable ({error}); remove it if no cluster of ours is left") from error
+        raise DevenvError(
+            f"{_path(state)} is not readable ({error}); remove it if no cluster of ours is left"
+        ) from error
     return replace(record, made_releases=tuple(record.made_releases))
 
 

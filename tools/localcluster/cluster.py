@@ -20,7 +20,7 @@ from localcluster.images import ImageStore
 from localcluster.layout import NODE_NAME, POD_RANGE, SERVICE_RANGE, Layout
 from localcluster.locks import exclusive
 from localcluster.node import Node
-from localcluster.probes import Api
+from localcluster.probes import Api, dns_problem
 from localcluster.progress import Progress
 from localcluster.record import Record
 from localcluster.startup import Startup
@@ -169,7 +169,7 @@ class LocalCluster:
             found.append("slirp4netns: not running")
         if found:
             return found
-        return [problem for problem in (api.node_problem(), api.dns_problem()) if problem]
+        return [problem for problem in (api.node_problem(), dns_problem(self.node)) if problem]
 
     def _make_healthy(self, minor: str, *, made: Record | None, problems: Sequence[str]) -> None:
         missing = prerequisites.missing(minor=minor)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import ssl
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from localcluster.layout import API_PORT, CLUSTER_CA, NODE_NAME
+from localcluster.layout import API_PORT, API_SERVICE_ADDRESS, CLUSTER_CA, DNS_SERVICE_ADDRESS, NODE_NAME
 from localcluster.node import Node
 
 TIMEOUT_SECONDS = 3
@@ -69,15 +71,33 @@ class Api:
         node = self.get(f"/api/v1/nodes/{NODE_NAME}")
         return "" if is_ready(node) else f"node {NODE_NAME} is {'not ready' if node else 'not registered'}"
 
-    def dns_problem(self) -> str:
-        deployment = self.get("/apis/apps/v1/namespaces/kube-system/deployments/coredns")
-        available = (deployment or {}).get("status", {}).get("availableReplicas", 0)
-        return "" if available else "no CoreDNS pod is available"
-
     def _connection(self) -> http.client.HTTPConnection:
         context = _trusting(self.pki)
         context.load_cert_chain(self.pki / "admin.crt", self.pki / "admin.key")
         return _connect(self.address, API_PORT, context)
+
+
+def dns_problem(node: Node) -> str:
+    """"" when the cluster's DNS answers for the API server: Service, policy agent, pod network and a pod at once.
+
+    Asked for real, since after a restart the API server still says what was true before it.
+    """
+    try:
+        with node.network(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+            asker.settimeout(1)
+            asker.connect((DNS_SERVICE_ADDRESS, 53))
+            asker.send(dns_query("kubernetes.default.svc.cluster.local"))
+            answer = asker.recv(512)
+    except OSError as error:
+        return f"the cluster's DNS at {DNS_SERVICE_ADDRESS} does not answer: {error}"
+    answered = socket.inet_aton(API_SERVICE_ADDRESS) in answer
+    return "" if answered else "the cluster's DNS does not know kubernetes.default"
+
+
+def dns_query(name: str) -> bytes:
+    """A question for the A record of `name` (RFC 1035, 4.1)."""
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    return struct.pack(">6H", 0x7673, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack(">2H", 1, 1)
 
 
 def is_ready(node: dict[str, Any] | None) -> bool:

@@ -17,7 +17,7 @@ from localcluster.errors import CommandError, ComponentError, PrerequisiteError
 from localcluster.images import ImageStore, coredns_reference
 from localcluster.layout import API_PORT, Layout
 from localcluster.node import Node
-from localcluster.probes import Api
+from localcluster.probes import Api, dns_problem
 from localcluster.progress import Progress, wait_until
 from localcluster.record import Record
 
@@ -130,7 +130,7 @@ class Startup:
         api = Api(addresses.node, self._layout.pki)
         self._apply_objects()
         self._await_well("node", api.node_problem)
-        self._await_well("CoreDNS", api.dns_problem)
+        self._await_well("cluster DNS", lambda: dns_problem(self._node))
 
     def _await_well(self, what: str, problem: Callable[[], str]) -> None:
         if not wait_until(lambda: not problem(), timeout_seconds=READY_TIMEOUT_SECONDS):

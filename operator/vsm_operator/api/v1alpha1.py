@@ -18,7 +18,7 @@ from vsm_operator.kube.kinds import Kind
 GROUP = "vsm-mcp.io"
 VERSION = "v1alpha1"
 MCP_SERVER = Kind(GROUP, VERSION, "mcpservers", "McpServer")
-RETRY_ANNOTATION = "reconcile.vsm-mcp.io/requestedAt"
+RETRY_ANNOTATION = "vsm-mcp.io/retry-requested-at"
 """A new value asks for another try of what ended in a terminal condition."""
 
 NAME_MAX_LENGTH = 52

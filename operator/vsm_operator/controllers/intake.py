@@ -49,7 +49,9 @@ class IntakeDesk:
         job = self.store.get(self._job_key(request))
         if job is None or job.deleting:
             return None
-        pods = [pod_facts(pod.key.name, pod.body) for pod in self.store.find(POD, POD_INDEX, request.key)]
+        # An earlier Job of the same name may have left pods with its own, older answer.
+        own = [pod for pod in self.store.find(POD, POD_INDEX, request.key) if pod.owner_uid == job.uid]
+        pods = [pod_facts(pod.key.name, pod.body) for pod in own]
         return _state(job, newest_first(pods), request.key)
 
     async def ask(self, request: IntakeRequest) -> Intake:

@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt: 1 s, doubled by each failure, at most 60 s, forgotten after 60 s of health."""
+"""How long to wait before the next attempt: 1 s, doubled by each failure, at most 60 s; 60 s of health reset it."""
 
 from dataclasses import dataclass
 

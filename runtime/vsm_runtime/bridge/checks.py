@@ -122,7 +122,7 @@ def modern_request(message: Json, headers: Mapping[str, str]) -> Rejection | Non
     params = params_of(message)
     meta = params.get("_meta")
     if not isinstance(meta, dict):
-        return Rejection(400, INVALID_PARAMS, f"params._meta must carry {VERSION_KEY} and {CLIENT_CAPABILITIES_KEY}")
+        meta = {}
     missing = [key for key in (VERSION_KEY, CLIENT_CAPABILITIES_KEY) if key not in meta]
     if missing:
         return Rejection(400, INVALID_PARAMS, f"params._meta lacks {', '.join(missing)}")

@@ -141,7 +141,7 @@ def can_forward(method: str, *, client: Client, peer: Peer) -> bool:
 
 
 def params_for(peer: Peer, *, client: Client, params: Json, progress_token: int | None) -> Json:
-    """What the server gets of a client's parameters: `_meta` as its era has it, and a progress token of the bridge's."""
+    """What the server gets of a client's parameters: `_meta` as its era has it, progress under our token."""
     given = params.get("_meta")
     meta: Json = dict(given) if isinstance(given, dict) else {}
     meta.pop("progressToken", None)

@@ -76,14 +76,7 @@ def kind_of(message: object) -> Kind | None:
         if "id" not in message:
             return Kind.NOTIFICATION
         return Kind.REQUEST if is_id(message["id"]) else None
-    if ("result" in message) == ("error" in message):
-        return None
-    if "error" in message and not _is_error(message["error"]):
-        return None
-    if "result" in message and not isinstance(message["result"], dict):
-        return None
-    # An error without an id answers a message that its receiver could not read.
-    return Kind.RESPONSE if is_id(message.get("id")) or ("error" in message and message.get("id") is None) else None
+    return Kind.RESPONSE if _is_response(message) else None
 
 
 def is_id(value: object) -> bool:
@@ -126,6 +119,13 @@ def meta_of(message: Json) -> Json:
     return meta if isinstance(meta, dict) else {}
 
 
+def _is_response(message: Json) -> bool:
+    if "error" in message:
+        # Without an id it answers a message that its receiver could not read.
+        return "result" not in message and _is_error(message["error"]) and is_id(message.get("id", 0) or 0)
+    return isinstance(message.get("result"), dict) and is_id(message.get("id"))
+
+
 def _is_error(value: object) -> bool:
     if not isinstance(value, dict) or not isinstance(value.get("message"), str):
         return False
@@ -141,10 +141,8 @@ def _has_too_many_values(data: bytes | bytearray) -> bool:
     total = data.count(b",") + data.count(b"[") + data.count(b"{")
     if total <= MAX_VALUES:
         return False
-    strings = 0
-    for match in _STRING.finditer(data):
-        strings += 1
-        if strings > MAX_VALUES:
+    for strings, match in enumerate(_STRING.finditer(data)):
+        if strings == MAX_VALUES:
             return True
         start, end = match.span()
         total -= data.count(b",", start, end) + data.count(b"[", start, end) + data.count(b"{", start, end)

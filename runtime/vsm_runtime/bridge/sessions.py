@@ -11,7 +11,6 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 _LETTERS = {"sampling": "s", "elicitation": "e"}
 _FORM = re.compile(r"^v1\.([0-9]{4}-[0-9]{2}-[0-9]{2})\.([se]*)\.([A-Za-z0-9_-]{22})$")
@@ -37,7 +36,6 @@ def begin(*, protocol_version: str, capabilities: object) -> Session:
     return Session(protocol_version, known, secrets.token_urlsafe(16))
 
 
-@lru_cache(maxsize=256)
 def resume(session_id: str) -> Session | None:
     """None for an id that no bridge has given out: the client has to initialize again."""
     match = _FORM.match(session_id)

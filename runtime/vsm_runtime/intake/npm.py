@@ -58,7 +58,8 @@ def check_root(root: NpmVersion) -> None:
     """Refuses early what npm would stumble over with a less useful message."""
     for name, spec in sorted(root.required.items()):
         if name not in root.bundled and not is_registry_spec(spec):
-            message = f"{root.name}@{root.version} wants {name} from {spec[:200]}: only packages from the registry are accepted"
+            wants = f"{root.name}@{root.version} wants {name} from {spec[:200]}"
+            message = f"{wants}: only packages from the registry are accepted"
             raise IntakeError(IntakeReason.FORBIDDEN_DEPENDENCY_SOURCE, message)
 
 
@@ -89,7 +90,7 @@ class _Download:
 
 
 class _Fetcher:
-    """Downloads with several threads, unpacks in the order of the plan: parents first, so the result is always the same."""
+    """Downloads with several threads; unpacks in the order of the plan, parents first, so always with the same result."""
 
     def __init__(
         self, registry: NpmRegistry, lock: NpmLock, client: NpmClient, *, scratch: Path, limits: Limits

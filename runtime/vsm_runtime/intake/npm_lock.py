@@ -108,13 +108,15 @@ def parse_lock(text: str) -> NpmLock:
     """Raises IntakeError(ResolutionFailed) for anything that npm would not write."""
     try:
         raw = json.loads(text)
-        if raw["lockfileVersion"] != 3:
-            raise ValueError(f"lockfileVersion {raw['lockfileVersion']!r}")
+        version = raw["lockfileVersion"]
         packages = {str(path): _package(str(path), entry) for path, entry in raw["packages"].items()}
-        if ROOT not in packages:
-            raise ValueError("no root entry")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise IntakeError(IntakeReason.RESOLUTION_FAILED, f"npm's lock cannot be understood: {error}") from error
+    if version != 3 or ROOT not in packages:
+        message = (
+            f"npm's lock has version {version!r} and {'a' if ROOT in packages else 'no'} root, not what is expected"
+        )
+        raise IntakeError(IntakeReason.RESOLUTION_FAILED, message)
     return NpmLock(packages)
 
 

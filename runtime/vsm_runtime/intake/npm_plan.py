@@ -51,7 +51,7 @@ def make_plan(lock: NpmLock, *, platform: NodePlatform, max_packages: int) -> Np
 
 
 def is_registry_spec(spec: str) -> bool:
-    """Whether npm looks this up in the registry: a range, a tag, or an alias of one. Nothing else lacks both / and :."""
+    """Whether npm looks this up in the registry: a range, a tag, or an alias of one. All else has a / or a :."""
     if spec.startswith("npm:"):
         target = spec.removeprefix("npm:")
         scope, slash, rest = target.partition("/")

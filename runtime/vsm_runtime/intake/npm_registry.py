@@ -65,7 +65,8 @@ class NpmRegistry:
             message = f"npm package {package.name!r} has no versions: it has been unpublished"
             raise IntakeError(IntakeReason.NO_SUCH_VERSION, message)
         latest = str((packument.get("dist-tags") or {}).get("latest") or "")
-        message = f"npm package {package.name!r} has no version {package.version}: {suggest(package.version, versions, latest)}"
+        suggestion = suggest(package.version, versions, latest)
+        message = f"npm package {package.name!r} has no version {package.version}: {suggestion}"
         raise IntakeError(IntakeReason.NO_SUCH_VERSION, message)
 
     def _package_url(self, name: str) -> str:
@@ -82,15 +83,13 @@ class NpmRegistry:
 
     def _parse(self, name: str, version: str, raw: Any, *, base: str) -> NpmVersion:
         try:
-            if str(raw["version"]) != version:
-                raise ValueError(f"it describes version {raw['version']}")
-            dist = raw["dist"]
+            dist, described = raw["dist"], str(raw["version"])
             bundled = raw.get("bundleDependencies") or raw.get("bundledDependencies") or ()
             required = {str(k): str(v) for k, v in (raw.get("dependencies") or {}).items()}
             optional = raw.get("optionalDependencies") or {}
-            return NpmVersion(
+            found = NpmVersion(
                 name=name,
-                version=version,
+                version=described,
                 integrity=str(dist.get("integrity") or ""),
                 tarball=urljoin(base, str(dist["tarball"])),
                 deprecated=str(raw.get("deprecated") or "")[:200],
@@ -100,6 +99,10 @@ class NpmRegistry:
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             message = f"the registry's description of {name}@{version} cannot be understood: {error}"
             raise IntakeError(IntakeReason.REGISTRY_UNREACHABLE, message) from error
+        if described != version:
+            message = f"asked for {name}@{version}, the registry describes version {described[:80]}"
+            raise IntakeError(IntakeReason.REGISTRY_UNREACHABLE, message)
+        return found
 
 
 def suggest(wanted: str, versions: Iterable[str], latest: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vsm_operator.domain.intake import IntakeReason
-from vsm_runtime.archives import ArchiveLimits, ArchiveTooLarge, TreeWriter, UnsafeEntry, read_tar_gz
+from vsm_runtime.archives import ArchiveLimits, ArchiveTooLarge, TarEntry, TreeWriter, UnsafeEntry, read_tar_gz
 from vsm_runtime.intake.errors import IntakeError
 from vsm_runtime.intake.facts import npm_license, npm_lifecycle_scripts
 
@@ -44,15 +44,7 @@ def unpack(archive: Path, target: Path, *, what: str, limits: ArchiveLimits) -> 
         writer = TreeWriter(target)
         with archive.open("rb") as source:
             for entry in read_tar_gz(source, packed_bytes=archive.stat().st_size, limits=limits):
-                if entry.info.issym():
-                    raise UnsafeEntry(entry.info.name, f"is a symbolic link to {entry.info.linkname[:80]!r}")
-                parts = entry.parts[1:]
-                if not parts:
-                    continue
-                if entry.content is None:
-                    writer.directory(parts)
-                else:
-                    writer.file(parts, entry.content, executable=entry.executable)
+                _place(entry, writer)
     except UnsafeEntry as error:
         raise IntakeError(IntakeReason.UNSAFE_ARCHIVE, f"the archive of {what} is refused: {error}") from error
     except ArchiveTooLarge as error:
@@ -60,18 +52,27 @@ def unpack(archive: Path, target: Path, *, what: str, limits: ArchiveLimits) -> 
     return Unpacked(writer.files, writer.size_bytes)
 
 
+def _place(entry: TarEntry, writer: TreeWriter) -> None:
+    if entry.info.issym():
+        raise UnsafeEntry(entry.info.name, f"is a symbolic link to {entry.info.linkname[:80]!r}")
+    parts = entry.parts[1:]
+    if parts and entry.content is None:
+        writer.directory(parts)
+    elif parts and entry.content is not None:
+        writer.file(parts, entry.content, executable=entry.executable)
+
+
 def read_manifest(package: Path, *, what: str) -> NpmManifest:
     """Raises IntakeError(UnsafeArchive): a package that cannot be read cannot be judged."""
     path = package / "package.json"
     try:
-        if path.stat().st_size > _MAX_MANIFEST_BYTES:
-            raise ValueError("larger than 4 MiB")
-        raw = json.loads(path.read_text(encoding="utf-8-sig"))
-        if not isinstance(raw, dict):
-            raise TypeError("no object")
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+        with path.open("rb") as file:
+            raw = json.loads(file.read(_MAX_MANIFEST_BYTES).decode("utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         why = "is missing" if isinstance(error, FileNotFoundError) else f"is unreadable: {error}"
         raise IntakeError(IntakeReason.UNSAFE_ARCHIVE, f"package.json of {what} {why}") from error
+    if not isinstance(raw, dict):
+        raise IntakeError(IntakeReason.UNSAFE_ARCHIVE, f"package.json of {what} is no object")
     return NpmManifest(
         name=str(raw.get("name") or ""),
         version=str(raw.get("version") or ""),

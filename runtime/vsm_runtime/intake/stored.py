@@ -3,7 +3,7 @@
 import json
 
 from vsm_runtime.intake.facts import BundleFacts
-from vsm_runtime.oci import MAX_FACTS_BYTES, Manifest, OciClient, OciCorrupt
+from vsm_runtime.oci import MAX_FACTS_BYTES, Manifest, OciClient, OciCorruptError
 
 
 def facts_of(manifest: Manifest, storage: OciClient) -> tuple[BundleFacts, int] | None:
@@ -12,5 +12,5 @@ def facts_of(manifest: Manifest, storage: OciClient) -> tuple[BundleFacts, int] 
         raw = json.loads(manifest.body)
         config, size_bytes = str(raw["config"]["digest"]), int(raw["layers"][0]["size"])
         return BundleFacts.from_json(storage.blob(config, max_bytes=MAX_FACTS_BYTES)), size_bytes
-    except (OciCorrupt, ValueError, TypeError, KeyError, IndexError):
+    except (OciCorruptError, ValueError, TypeError, KeyError, IndexError):
         return None

@@ -1,4 +1,4 @@
-"""Running the ecosystems' own resolvers: argument lists only, an environment of their own, bounded in time and output."""
+"""Running the ecosystems' own resolvers: argument lists, an environment of their own, bounded in time and output."""
 
 import os
 import signal

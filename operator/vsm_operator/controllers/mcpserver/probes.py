@@ -35,8 +35,9 @@ class _State:
     failed_handshakes: int = 0
     pod: str = ""
     bridge: BridgeStatus | None = None
-    not_before: float = 0.0
-    """Monotonic seconds: the next call waits until then."""
+    next_handshake: float = 0.0
+    """Monotonic seconds: not before then."""
+    next_diagnosis: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class Probes:
         state = self._states.setdefault(key, _State())
         if state.verified is not None and state.verified.revision == facts.revision:
             return Observed(replace(facts, verification=state.verified))
-        wait_seconds = state.not_before - self._clock.monotonic()
+        wait_seconds = state.next_handshake - self._clock.monotonic()
         if wait_seconds > 0:
             return Observed(
                 replace(facts, verification=Unverified(state.trouble)), look_again=timedelta(seconds=wait_seconds)
@@ -115,12 +116,12 @@ class Probes:
         pause = _VERIFY_AGAIN_SECONDS[min(state.failed_handshakes, len(_VERIFY_AGAIN_SECONDS) - 1)]
         state.failed_handshakes += 1
         state.trouble = trouble
-        state.not_before = self._clock.monotonic() + pause
+        state.next_handshake = self._clock.monotonic() + pause
 
     def _diagnose(self, key: Key, facts: Facts) -> Observed:
         state = self._states.setdefault(key, _State())
-        state.verified = None
-        state.failed_handshakes = 0
+        state.verified, state.trouble = None, ""
+        state.failed_handshakes, state.next_handshake = 0, 0.0
         pods = [pod for pod in newest_first(facts.pods) if not pod.ready and "bridge" in pod.running and pod.ip]
         if not pods:
             return Observed(facts)
@@ -128,8 +129,8 @@ class Probes:
         if state.pod != pod.name:
             state.pod, state.bridge = pod.name, None
         again = timedelta(seconds=_DIAGNOSE_EVERY_SECONDS)
-        if self._clock.monotonic() >= state.not_before:
-            state.not_before = self._clock.monotonic() + _DIAGNOSE_EVERY_SECONDS
+        if self._clock.monotonic() >= state.next_diagnosis:
+            state.next_diagnosis = self._clock.monotonic() + _DIAGNOSE_EVERY_SECONDS
             host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
             url = f"http://{host}:{ADMIN_PORT}/status"
 

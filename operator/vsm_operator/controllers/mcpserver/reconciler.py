@@ -40,7 +40,6 @@ _GOOD_OR_UNDER_WAY = frozenset(
         Reason.QUEUED,
         Reason.FETCHING,
         Reason.STARTING,
-        Reason.VERIFYING,
         Reason.SERVING,
         Reason.UPDATING,
         Reason.SUSPENDED,

@@ -33,6 +33,8 @@ _REJECTED = frozenset(
     }
 )
 """A verdict on the package, where the others are mistakes in the request or trouble on the way."""
+# One text from the creation of the pod to the handshake: each finer step would cost a write that tells nobody anything.
+_STARTING = "the pod is being started, and then asked through the Service"
 _AGAIN = "change the spec, or ask for another try with `vsmctl retry {name}`"
 
 
@@ -192,7 +194,7 @@ def _complete(facts: Facts) -> Outcome:
     trouble = "" if isinstance(facts.verification, Verified) else facts.verification.message
     if trouble:
         return Outcome(phase, "False", Reason.HANDSHAKE_FAILED, f"the pod is ready, but through the Service: {trouble}")
-    return Outcome(phase, "False", Reason.VERIFYING, "the pod is ready; the handshake through the Service is under way")
+    return Outcome(phase, "False", Reason.STARTING, _STARTING)
 
 
 def _incomplete(facts: Facts) -> Outcome:
@@ -200,8 +202,7 @@ def _incomplete(facts: Facts) -> Outcome:
     if facts.was_ready:
         return _degraded(facts, problem)
     if problem is None:
-        message = "the pod is being started" if facts.pods else "the pod is being created"
-        return _with_old_revision(facts, Outcome(Phase.STARTING, "False", Reason.STARTING, message))
+        return _with_old_revision(facts, Outcome(Phase.STARTING, "False", Reason.STARTING, _STARTING))
     if problem.lasting:
         message = f"{problem.message}; {_AGAIN.format(name=facts.name)}"
         return _with_old_revision(facts, Outcome(Phase.FAILED, "False", problem.reason, message))

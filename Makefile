@@ -1,0 +1,74 @@
+# `make help` lists the targets. The logic is in tools/devenv (Python, standard library only); nothing here is more than
+# a command line. Variables: CLUSTER=local|kind|context:NAME, KUBERNETES=1.34|1.36, IMAGE_REGISTRY=HOST/PATH,
+# VSM_INSTALL_PREREQUISITES=1, VSM_BASE_IMAGE, VSM_OPERATOR_IMAGE and VSM_RUNTIME_IMAGE (REPOSITORY:TAG).
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+BIN := .venv/bin
+DEVENV := PYTHONPATH=tools $(PYTHON) -m devenv
+LOCAL := PYTHONPATH=tools $(PYTHON) -m localcluster
+PYTEST := KUBECONFIG=$(CURDIR)/.local/kubeconfig PATH="$(CURDIR)/.local/bin:$$PATH" $(BIN)/python -m pytest
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: up
+up: ## a cluster with the operator and a first server on it; twice changes nothing
+	@$(DEVENV) up
+
+.PHONY: down
+down: ## remove what `make up` has made, and nothing else
+	@$(DEVENV) down
+
+.PHONY: dev
+dev: ## the development environment .venv, with .venv/bin/vsmctl
+	@$(DEVENV) dev
+
+.PHONY: prerequisites
+prerequisites: ## install what is missing on this machine, by apt
+	@$(DEVENV) prerequisites
+
+.PHONY: test
+test: ## set up a cluster, then lint and every tier of tests (PYTEST_ARGS=... is passed on)
+	@$(DEVENV) test -- $(PYTEST_ARGS)
+
+.PHONY: test-unit
+test-unit: dev ## the tests that need no cluster
+	@$(BIN)/python -m pytest tests/unit $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: dev ## ruff, mypy and the import rules
+	@$(DEVENV) lint
+
+.PHONY: format
+format: dev ## let ruff format and fix what it can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: images
+images: ## build both images as OCI archives in the cache, without Docker
+	@$(DEVENV) images
+
+.PHONY: lock
+lock: ## make the lock files again (LOCK_ARGS=--upgrade takes newer versions)
+	@$(DEVENV) lock $(LOCK_ARGS)
+
+.PHONY: crds
+crds: dev ## write the custom resource definitions from the models
+	@$(BIN)/python -m vsm_operator.api.crd
+
+.PHONY: bench
+bench: dev ## measure, on the cluster of `make up`
+	@KUBECONFIG=$(CURDIR)/.local/kubeconfig PATH="$(CURDIR)/.local/bin:$$PATH" $(BIN)/python -m bench $(BENCH_ARGS)
+
+.PHONY: in-cluster
+in-cluster: ## run COMMAND=... in the local cluster's network, where pod and Service addresses are reachable
+	@$(LOCAL) exec -- $(COMMAND)
+
+.PHONY: clean
+clean: ## remove caches of tools from the checkout; the environment, the cluster and the user's cache stay
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+	@find operator runtime tests tools bench -name __pycache__ -prune -exec rm -rf {} +

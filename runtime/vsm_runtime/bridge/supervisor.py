@@ -1,0 +1,146 @@
+"""Keeps one server alive: connect, introduce, list tools, serve until it is gone, wait, again.
+
+Readiness has one owner: the hub is open exactly between a complete handshake with tools/list and the first sign of the
+server's end, and that sign closes it synchronously, before anything here gets to run.
+"""
+
+import asyncio
+import logging
+import time
+
+from vsm_runtime.bridge.backoff import HEALTHY_SECONDS, Backoff
+from vsm_runtime.bridge.handshake import HandshakeFailed, introduce, list_tools
+from vsm_runtime.bridge.hub import Hub
+from vsm_runtime.bridge.jsonrpc import Malformed
+from vsm_runtime.bridge.link import ConnectFailed, Connector, Ending, Link, LinkBusy
+from vsm_runtime.bridge.status import Failure, Reason, State, Status
+
+_log = logging.getLogger(__name__)
+RELIST_PAUSE_SECONDS = 1.0
+"""At most one tools/list of ours in this time, however often a server says that its tools changed."""
+
+
+class Supervisor:
+    """One task; `status` is its only output beside the hub."""
+
+    def __init__(self, *, connector: Connector, handshake_timeout_seconds: float) -> None:
+        self.hub = Hub(on_tools_changed=self._on_tools_changed)
+        self.status = Status()
+        self._connector = connector
+        self._handshake_timeout_seconds = handshake_timeout_seconds
+        self._backoff = Backoff()
+        self._probe = True
+        self._tools_changed = asyncio.Event()
+        self._link: Link | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self.hub.peer is not None
+
+    async def run(self) -> None:
+        """Until cancelled; then the server is given the time to leave that its transport grants."""
+        try:
+            while True:
+                self.status.state = State.STARTING
+                failure, healthy_seconds = await self._one_life()
+                self._note(failure, healthy_seconds)
+                await asyncio.sleep(self.status.retry_seconds)
+                self.status.restarts += 1
+        finally:
+            await self._end("the bridge is shutting down")
+
+    def _note(self, failure: Failure, healthy_seconds: float) -> None:
+        self.status.retry_seconds = self._backoff.after(healthy_seconds)
+        self.status.consecutive_failures = self._backoff.failures
+        self.status.last_failure = failure
+        self.status.state = State.BACKOFF
+        _log.warning(
+            "the server is down: %s: %s; next start in %g s; last words: %s",
+            failure.reason.value,
+            failure.message,
+            self.status.retry_seconds,
+            " | ".join(failure.ending.stderr_tail[-3:]) or "none",
+        )
+
+    async def _one_life(self) -> tuple[Failure, float]:
+        """Returns how it failed and for how many seconds it had been ready. Never raises but for cancellation."""
+        step = "connecting"
+        ready_at: float | None = None
+        reason, problem = Reason.EXITED, ""
+        try:
+            async with asyncio.timeout(self._handshake_timeout_seconds):
+                self.hub.prepare()
+                self._link = await self._connector.connect(self.hub)
+                self.hub.attach(self._link)
+                step = "the handshake"
+                peer = await introduce(self.hub, probe=self._probe)
+                step = "tools/list"
+                tools = await list_tools(self.hub, peer)
+            self.status.peer, self.status.tools = peer, tools
+            self.hub.open(peer)
+            if self.ready:
+                ready_at = time.monotonic()
+                self.status.state = State.READY
+                _log.info("ready: %s, %d tools", peer.server_info["name"], len(tools.names))
+                await self._serve()
+        except ConnectFailed as error:
+            reason, problem = Reason.CONNECT_FAILED, str(error)
+        except TimeoutError:
+            seconds = f"{self._handshake_timeout_seconds:g} s"
+            if step == "connecting":
+                reason, problem = Reason.CONNECT_FAILED, f"nothing to connect to within {seconds}"
+            else:
+                reason, problem = Reason.HANDSHAKE_TIMEOUT, f"{step} was not completed within {seconds}"
+        except (HandshakeFailed, Malformed, LinkBusy) as error:
+            reason, problem = Reason.HANDSHAKE_ERROR, str(error)
+        except ConnectionError:
+            # It went away in the middle. If it was the probe that it could not bear, it is spared that from now on.
+            self._probe = self._probe and step != "the handshake"
+        ending = await self._end("the server ended before it answered; it is being started again")
+        if reason is Reason.EXITED:
+            during = "" if ready_at is not None else f" during {step}"
+            reason = Reason.OOM_KILLED if ending.oom_killed else reason
+            problem = ending.message + during
+        healthy_seconds = 0.0 if ready_at is None else time.monotonic() - ready_at
+        return Failure(reason, problem, ending, time.time()), healthy_seconds
+
+    async def _end(self, why: str) -> Ending:
+        if self.ready:
+            self.status.state = State.STARTING
+        self.hub.detach(why)
+        link, self._link = self._link, None
+        return await link.close() if link is not None else Ending("never started")
+
+    def _on_tools_changed(self) -> None:
+        self._tools_changed.set()
+
+    async def _serve(self) -> None:
+        """Until the server is gone: forgets old failures after a while, and keeps the list of tools current."""
+        gone = asyncio.create_task(self.hub.gone.wait())
+        healthy = asyncio.create_task(asyncio.sleep(HEALTHY_SECONDS))
+        relist = asyncio.create_task(self._keep_tools_current())
+        try:
+            await asyncio.wait((gone, healthy), return_when=asyncio.FIRST_COMPLETED)
+            if healthy.done():
+                self.status.consecutive_failures = 0
+            await gone
+        finally:
+            for task in (gone, healthy, relist):
+                task.cancel()
+            await asyncio.gather(gone, healthy, relist, return_exceptions=True)
+
+    async def _keep_tools_current(self) -> None:
+        while True:
+            await self._tools_changed.wait()
+            self._tools_changed.clear()
+            peer = self.hub.peer
+            if peer is None:
+                return
+            try:
+                async with asyncio.timeout(self._handshake_timeout_seconds):
+                    self.status.tools = await list_tools(self.hub, peer)
+            except (HandshakeFailed, Malformed, LinkBusy, TimeoutError) as error:
+                _log.warning("the server says that its tools changed, but does not list them: %s", error)
+            except ConnectionError:
+                return
+            await asyncio.sleep(RELIST_PAUSE_SECONDS)

@@ -1,0 +1,34 @@
+"""`make test`: everything that this repository claims, on a cluster that is set up for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from devenv.orchestration import Devenv
+
+_TESTS_TIMEOUT_SECONDS = 5400.0
+LINT: Sequence[tuple[str, ...]] = (
+    ("ruff", "check", "."),
+    ("ruff", "format", "--check", "."),
+    ("mypy", "operator", "runtime", "tools"),
+    ("lint-imports",),
+)
+
+
+def lint(devenv: Devenv) -> None:
+    """All static checks; each is a step."""
+    for argv in LINT:
+        with devenv.progress.step(" ".join(argv[:2])):
+            program = devenv.checkout.venv / "bin" / argv[0]
+            devenv.commands.run([str(program), *argv[1:]], timeout_seconds=600)
+
+
+def run_tests(devenv: Devenv, *, pytest_arguments: Sequence[str]) -> None:
+    """Static checks, the fast tiers first, then the operator on a cluster and the tiers that need it."""
+    devenv.up(first_server=False)
+    lint(devenv)
+    devenv.commands.show(
+        [str(devenv.environment.python), "-m", "pytest", *pytest_arguments],
+        environment={"KUBECONFIG": str(devenv.checkout.kubeconfig)},
+        timeout_seconds=_TESTS_TIMEOUT_SECONDS,
+    )
