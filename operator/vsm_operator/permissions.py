@@ -57,7 +57,7 @@ child is taken away again by an update."""
 _SERVER_RULES = (
     Rule(group="vsm-mcp.io", resources=("mcpservers",), verbs=_READ),
     Rule(group="vsm-mcp.io", resources=("mcpservers/status",), verbs=(Verb.PATCH,)),
-    # Asked for by clusters with OwnerReferencesPermissionEnforcement (OpenShift) when a child blocks its owner's deletion.
+    # OpenShift (OwnerReferencesPermissionEnforcement) asks for it when a child blocks its owner's deletion.
     Rule(group="vsm-mcp.io", resources=("mcpservers/finalizers",), verbs=(Verb.UPDATE,)),
     Rule(group="apps", resources=("deployments",), verbs=_OWN),
     Rule(group="", resources=("services",), verbs=_OWN),

@@ -20,6 +20,7 @@ MAX_HEADER_BYTES = 1024 * 1024
 """tarfile reads extended headers whole; a longer one is an attack on our memory."""
 MAX_COMPONENT_BYTES = 255
 MAX_PATH_BYTES = 2048
+_DAMAGE = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, OverflowError)
 _ENTRY_OVERHEAD_BYTES = 4096
 """Headers and padding that one entry may add to the unpacked stream."""
 
@@ -138,13 +139,33 @@ class InflatedStream(io.RawIOBase):
             raise ArchiveTooLarge(f"it unpacks to more than {self._limits.max_bytes} bytes")
 
 
+class Readable(Protocol):
+    """As much of a binary stream as a copy needs."""
+
+    def read(self, size: int = ..., /) -> bytes: ...
+
+
+class _Content:
+    """The bytes of one entry, at most CHUNK_BYTES at a time; damage shows as UnsafeEntry here as everywhere."""
+
+    def __init__(self, inner: Readable, name: str) -> None:
+        self._inner = inner
+        self._name = name
+
+    def read(self, size: int = CHUNK_BYTES, /) -> bytes:
+        try:
+            return self._inner.read(CHUNK_BYTES if size < 0 else min(size, CHUNK_BYTES))
+        except _DAMAGE as error:
+            raise UnsafeEntry(self._name, f"is no readable archive member: {printable(str(error))}") from error
+
+
 @dataclass(frozen=True, slots=True)
 class TarEntry:
     """One checked entry; `content` must be read before the next entry is asked for."""
 
     parts: tuple[str, ...]
     info: tarfile.TarInfo
-    content: BinaryIO | None
+    content: Readable | None
     """None for anything but a regular file."""
 
     @property
@@ -172,7 +193,7 @@ def read_tar_gz(source: BinaryIO, *, packed_bytes: int, limits: ArchiveLimits) -
                 yield _checked(tar, info)
             if stream.last_read.strip(b"\0"):
                 raise tarfile.ReadError("a header is damaged")  # tarfile itself takes that for the end
-    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, UnicodeError, ValueError, OverflowError) as error:
+    except _DAMAGE as error:
         raise UnsafeEntry("", f"is no readable archive: {printable(str(error))}") from error
 
 
@@ -186,14 +207,8 @@ def _checked(tar: tarfile.TarFile, info: tarfile.TarInfo) -> TarEntry:
         raise UnsafeEntry(info.name, "is a hard link")
     if not (info.isreg() or info.isdir() or info.issym()):
         raise UnsafeEntry(info.name, "is no file or directory")
-    content = tar.extractfile(info) if info.isreg() else None
-    return TarEntry(parts, info, content)  # type: ignore[arg-type]  # IO[bytes] reads like BinaryIO
-
-
-class Readable(Protocol):
-    """As much of a binary stream as a copy needs."""
-
-    def read(self, size: int = ..., /) -> bytes: ...
+    inner = tar.extractfile(info) if info.isreg() else None
+    return TarEntry(parts, info, _Content(inner, info.name) if inner is not None else None)
 
 
 class TreeWriter:
@@ -241,6 +256,13 @@ class TreeWriter:
         self.files += 1
         self.size_bytes += written
         return written
+
+    def link(self, parts: tuple[str, ...], target: str) -> None:
+        """The caller answers for `target`, and makes links only after all files: nothing is written through one."""
+        path = self.directory(parts[:-1]) / parts[-1]
+        if _exists(path):
+            raise UnsafeEntry("/".join(parts), "is a link and something else at once")
+        path.symlink_to(target)
 
 
 def _exists(path: Path) -> bool:

@@ -31,7 +31,7 @@ vsm:x:10002:10000::/nonexistent:/usr/sbin/nologin
 """
 
 
-_GONE = "the registry has no bundle {digest}: it was deleted; delete the McpServer's intake Job to have it made again"
+_GONE = "the registry has no bundle {digest}: it was deleted there and has to be fetched again"
 
 
 class LoadError(Exception):
@@ -115,7 +115,7 @@ def _fetch(settings: Settings, staging: Path) -> TreeWriter:
         try:
             manifest = registry.manifest(settings.digest)
             if manifest is None:
-                raise LoadError(_GONE.format(digest=settings.digest))  # noqa: TRY301 - not an OciError
+                raise LoadError(_GONE.format(digest=settings.digest))
             layer, size = layer_of(manifest, max_bytes=settings.max_bytes + _PACKING_BYTES)
             with packed.open("wb+") as sink:
                 registry.download(layer, sink, max_bytes=size)
@@ -133,10 +133,7 @@ def _unpack(packed: Path, top: Path, *, max_bytes: int) -> TreeWriter:
             for entry in read_tar_gz(source, packed_bytes=packed.stat().st_size, limits=limits):
                 _place(entry, writer, links)
         for parts, target in links.items():  # last, so that nothing can be written through one
-            link = writer.directory(parts[:-1]) / parts[-1]
-            if os.path.lexists(link):
-                raise UnsafeEntry("/".join(parts), "is a link and something else at once")
-            link.symlink_to(target)
+            writer.link(parts, target)
     except UnsafeEntry as error:
         raise LoadError(f"the bundle is refused: {error}") from error
     except ArchiveTooLarge as error:

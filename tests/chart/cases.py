@@ -120,9 +120,7 @@ CASES = (
             "networkPolicy": {
                 "dns": {"ports": [53, 5353], "cidrs": ["169.254.20.10/32"]},
                 "apiServer": {"cidrs": ["10.96.0.1/32", "192.168.5.5/32"], "ports": [443]},
-                "metricsFrom": [
-                    {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
-                ],
+                "metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
                 "excludedCidrs": ["198.51.0.0/16", "2a00:1234::/32"],
                 "intakeExtraEgress": [
                     {

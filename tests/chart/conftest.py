@@ -1,9 +1,11 @@
 """Charts are tested as helm renders them; no cluster is asked."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+
 from chart.cases import CASES, Release
 from chartgen.helm import Helm
 
@@ -68,3 +70,13 @@ def everything(helm: Helm) -> Release:
 def shared_namespace(helm: Helm) -> Release:
     """No default deny, an existing claim and ConfigMap."""
     return _named("shared namespace", helm)
+
+
+@pytest.fixture(scope="session")
+def kubectl() -> Path:
+    """Only its built-in kustomize is used."""
+    local = CHECKOUT / ".local" / "bin" / "kubectl"
+    found = os.environ.get("KUBECTL") or (str(local) if local.is_file() else shutil.which("kubectl"))
+    if not found:
+        pytest.skip("no kubectl: put one on PATH, or name it in KUBECTL (`make up` leaves one in .local/bin)")
+    return Path(found)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from support.podsecurity import hardening_gaps, restricted_violations
 
 Pod = dict[str, Any]

@@ -1,7 +1,8 @@
 """Objects that the operator chart makes: valid, confined, consistent with each other and with the operator."""
 
-import kubernetes_validate
+import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
+
 from chart.cases import NAMESPACE, PEM, Release
 from support.podsecurity import containers, hardening_gaps, restricted_violations
 from vsm_operator.permissions import LEASE_NAME, REGISTRY_CREDENTIALS_SECRET
@@ -70,7 +71,11 @@ def test_services_point_at_ports_that_exist(release: Release) -> None:
 
 
 def test_no_image_is_referred_to_as_latest_or_without_a_version(release: Release) -> None:
-    images = [container["image"] for d in release.all("Deployment") for _, container in containers(d["spec"]["template"]["spec"])]
+    images = [
+        container["image"]
+        for d in release.all("Deployment")
+        for _, container in containers(d["spec"]["template"]["spec"])
+    ]
     images.append(release.environment()["VSM_RUNTIME_IMAGE"])
     for image in images:
         name, _, digest = image.partition("@")
@@ -173,7 +178,9 @@ def test_registry_shows_its_pod_only_the_hash_of_the_credentials(production: Rel
         ("shared_namespace", {"persistentVolumeClaim": {"claimName": "bundles"}}),
     ],
 )
-def test_bundles_are_kept_where_the_values_say(request: pytest.FixtureRequest, case: str, want: dict[str, object]) -> None:
+def test_bundles_are_kept_where_the_values_say(
+    request: pytest.FixtureRequest, case: str, want: dict[str, object]
+) -> None:
     release: Release = request.getfixturevalue(case)
     (volume,) = (v for v in release.pod("vsm-registry")["spec"]["volumes"] if v["name"] == "data")
     assert {key: value for key, value in volume.items() if key != "name"} == want

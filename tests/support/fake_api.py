@@ -129,9 +129,9 @@ class FakeApiServer:
             return self._merge_patch(kind, key, old, content)
         if subresource and old is None:
             return failure(404, "NotFound", f"{key} not found")
-        uid = content["metadata"].pop("uid", None)
-        if uid and (old is None or old["metadata"]["uid"] != uid):
-            return failure(409, "Conflict", "uid mismatch")
+        version = content["metadata"].pop("resourceVersion", None)
+        if version and (old is None or old["metadata"]["resourceVersion"] != version):
+            return failure(409, "Conflict", "the object has been modified")
         manager = request.url.params["fieldManager"]
         slot = (key, manager, subresource)
         body = deepcopy(old) if old else {}

@@ -49,9 +49,11 @@ def hardening_gaps(pod: Json, *, api_access: bool = False) -> list[str]:
         found.append(f"automountServiceAccountToken is not {str(api_access).lower()}")
     if pod.get("enableServiceLinks") is not False:
         found.append("enableServiceLinks is not false")
-    for volume in pod.get("volumes", []):
-        if "emptyDir" in volume and not (volume["emptyDir"] or {}).get("sizeLimit"):
-            found.append(f"emptyDir {volume['name']} has no sizeLimit")
+    found += [
+        f"emptyDir {volume['name']} has no sizeLimit"
+        for volume in pod.get("volumes", [])
+        if "emptyDir" in volume and not (volume["emptyDir"] or {}).get("sizeLimit")
+    ]
     for name, container in containers(pod):
         if not container.get("securityContext", {}).get("readOnlyRootFilesystem"):
             found.append(f"container {name}: the root file system is writable")

@@ -13,7 +13,7 @@ class DuplicateKey(ValueError):  # noqa: N818 - a verdict on the input, read by 
 
 
 class _Loader(yaml.SafeLoader):
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [key.value for key, _ in node.value]
         repeated = sorted({key for key in keys if keys.count(key) > 1})
         if repeated:
@@ -25,7 +25,7 @@ class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the signature is PyYAML's
         return True
 
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
         super().increase_indent(flow, False)
 
 
@@ -38,7 +38,7 @@ _Dumper.add_representer(str, _text)
 
 def parsed(text: str) -> Iterator[Manifest]:
     """The documents of a stream, empty ones left out."""
-    for document in yaml.load_all(text, Loader=_Loader):  # noqa: S506 - a SafeLoader
+    for document in yaml.load_all(text, Loader=_Loader):
         if document:
             yield document
 

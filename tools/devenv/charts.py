@@ -12,11 +12,11 @@ from pathlib import Path
 
 from devenv import fingerprint
 from devenv.commands import Commands
-from devenv.errors import CommandError, DevenvError
+from devenv.errors import CommandError
 from devenv.images import Image
 
 NAMESPACE = "vsm-system"
-_WAIT_SECONDS = 300
+_TIMEOUT_SECONDS = 180
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,14 @@ class Release:
         return f"made from {key}"
 
     def command(self) -> list[str]:
-        """Helm's, which waits until what it made is ready."""
+        """Helm's. It does not wait: `rollout` does, and says what it waits for."""
         return [
             *("helm", "upgrade", "--install", self.name, str(self.chart)),
             *("--namespace", self.namespace, "--create-namespace", "--description", self.description),
             *(part for path in self.values_files for part in ("--values", str(path))),
             *(part for key, value in sorted(self.values.items()) for part in ("--set-string", f"{key}={value}")),
             *(part for key, path in sorted(self.files.items()) for part in ("--set-file", f"{key}={path}")),
-            *("--wait", "--timeout", f"{_WAIT_SECONDS}s"),
+            *("--timeout", f"{_TIMEOUT_SECONDS}s"),
         ]
 
 
@@ -103,41 +103,20 @@ class Helm:
             return False
         if latest is not None and latest[0].startswith("pending-"):
             self._forget_interrupted(release, status=latest[0])
-        try:
-            self._run(release.command(), timeout_seconds=_WAIT_SECONDS + 60)
-        except CommandError as error:
-            raise DevenvError(f"{error}\n{self._why_not_ready(release.namespace)}") from None
+        self._run(release.command(), timeout_seconds=_TIMEOUT_SECONDS + 60)
         return True
 
     def uninstall(self, release: Release) -> None:
         """Also when it is gone already."""
         self._run(
             ["helm", "uninstall", release.name, "--namespace", release.namespace, "--ignore-not-found", "--wait"],
-            timeout_seconds=_WAIT_SECONDS,
+            timeout_seconds=_TIMEOUT_SECONDS + 60,
         )
 
     def _forget_interrupted(self, release: Release, *, status: str) -> None:
         """A killed helm leaves a revision that blocks every later one; what it made is taken over by the next."""
         selector = f"owner=helm,name={release.name},status={status}"
         self._run(["kubectl", "--namespace", release.namespace, "delete", "secret", "--selector", selector])
-
-    def _why_not_ready(self, namespace: str) -> str:
-        try:
-            pods = self._run(["kubectl", "--namespace", namespace, "get", "pods", "--output", "wide"])
-            events = self._run(
-                [
-                    *("kubectl", "--namespace", namespace, "get", "events", "--field-selector", "type=Warning"),
-                    *(
-                        "--sort-by",
-                        ".lastTimestamp",
-                        "--output",
-                        "custom-columns=OBJECT:.involvedObject.name,WHY:.message",
-                    ),
-                ]
-            )
-        except DevenvError:
-            return "and the cluster does not say more"
-        return "\n".join([pods.rstrip(), *events.splitlines()[-6:]])
 
     def _run(self, argv: list[str], *, timeout_seconds: float = 60.0) -> str:
         return self.commands.run(

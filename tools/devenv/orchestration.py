@@ -16,6 +16,7 @@ from devenv.images import OPERATOR, RUNTIME, Image
 from devenv.prerequisites import Missing
 from devenv.progress import Progress
 from devenv.quickstart import Quickstart
+from devenv.rollout import Rollout
 from devenv.settings import Settings
 from devenv.venv import Environment
 
@@ -140,6 +141,10 @@ class Devenv:
                 if helm.latest(release) is None:
                     self._note(made_releases=release.name)
                 step.outcome = "installed" if helm.ensure(release) else "unchanged"
+        rollout = Rollout(kubeconfig=cluster.kubeconfig, commands=self.commands, progress=self.progress)
+        with self.progress.step("waiting until the operator runs") as step:
+            rollout.wait(charts.NAMESPACE)
+            step.outcome = "running"
 
     def _first_server(self, cluster: clusters.Cluster) -> None:
         quickstart = self._quickstart(cluster)

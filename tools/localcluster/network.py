@@ -40,10 +40,17 @@ def choose_addresses(layout: Layout, *, preferred: LinkAddresses | None = None) 
     return choose(layout.identity, taken=taken)
 
 
-def host_link_is_up(layout: Layout, addresses: LinkAddresses) -> bool:
-    shown = run(["ip", "-j", "-4", "address", "show", "dev", layout.host_link], check=False)
+def host_is_connected(node: Node, addresses: LinkAddresses) -> bool:
+    """Both ends are there: the host's may still belong to a namespace that is about to vanish."""
+    show = ["ip", "-j", "-4", "address", "show", "dev"]
+    host_end = run([*show, node.layout.host_link], check=False)
+    node_end = node.in_network([*show, NODE_LINK], check=False)
+    return _has_address(host_end, addresses.host) and _has_address(node_end, addresses.node)
+
+
+def _has_address(shown: str, address: str) -> bool:
     links = json.loads(shown or "[]")
-    return any(entry.get("local") == addresses.host for link in links for entry in link.get("addr_info", []))
+    return any(entry.get("local") == address for link in links for entry in link.get("addr_info", []))
 
 
 def connect_host(node: Node, addresses: LinkAddresses) -> None:

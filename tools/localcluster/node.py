@@ -51,6 +51,8 @@ class Node:
     def create(self, *, kubernetes: Path, addons: Path) -> int:
         """Start the holder and wait until it has arranged its namespaces. Returns its process id."""
         layout = self.layout
+        if left := processes.end_all(self.group):  # of a holder that has only just died
+            raise LocalClusterError(f"processes {left} of an earlier cluster do not end", next_step=f"ps -fp {left[0]}")
         cgroups.prepare(self.hierarchies, parent=layout.cgroup)
         layout.runtime.mkdir(mode=0o700, exist_ok=True)
         log = layout.logs / "node.log"

@@ -91,7 +91,7 @@ class Startup:
         if self._node.holder() is None:
             self._node.create(kubernetes=kubernetes, addons=addons)
             self._progress.step("namespaces made")
-        if not network.host_link_is_up(self._layout, addresses):
+        if not network.host_is_connected(self._node, addresses):
             network.connect_host(self._node, addresses)
             self._progress.step(f"host linked: {addresses.host} <-> {addresses.node}")
         network.add_rules(self._node)

@@ -34,20 +34,19 @@ metadata service of the cloud. IANA special-purpose ranges, and the address that
 - 169.254.0.0/16
 - 172.16.0.0/12
 - 192.0.0.0/24
-- 192.0.2.0/24
 - 192.168.0.0/16
 - 198.18.0.0/15
-- 198.51.100.0/24
-- 203.0.113.0/24
 - 224.0.0.0/4
 - 240.0.0.0/4
 {{- end }}
 
-{{/* Ranges that carry an IPv4 address inside (mapped, NAT64, 6to4, Teredo) would lead around the list above. */}}
+{{/*
+Ranges that carry an IPv4 address inside (NAT64, 6to4, Teredo) would lead around the list above. Mapped addresses,
+::ffff:0:0/96, are missing on purpose: they leave a pod as IPv4 packets, and the API server refuses the range here.
+*/}}
 {{- define "vsm-operator.closedRanges6" -}}
 - "::/128"
 - "::1/128"
-- "::ffff:0:0/96"
 - "64:ff9b::/96"
 - "64:ff9b:1::/48"
 - "100::/64"

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from vsm_operator.api.schema import Extension
+from vsm_operator.domain import quantity
 
 Text = Annotated[str, Field(max_length=32768)]
 """Free text in a status. Every string has a bound: without one, CEL refuses to estimate the cost of a rule."""
@@ -31,12 +32,21 @@ class Model(BaseModel):
 ListMapByName = Extension({"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]})
 ListMapByType = Extension({"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]})
 Atomic = Extension({"x-kubernetes-list-type": "atomic"})
+
+
+def _amount(value: int | str) -> int | str:
+    quantity.value_of(value)
+    return value
+
+
 Quantity = Annotated[
     int | str,
     Field(union_mode="left_to_right"),
+    AfterValidator(_amount),
     Extension(
         {
             "x-kubernetes-int-or-string": True,
+            "minimum": 0,
             "pattern": r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$",
             "maxLength": 32,
         }

@@ -144,6 +144,21 @@ _RESOURCE_NAMES = cel(
 ResourceMap = Annotated[
     dict[str, Quantity], Field(max_length=3), Extension({"x-kubernetes-validations": [_RESOURCE_NAMES]})
 ]
+LimitMap = Annotated[
+    dict[str, Quantity],
+    Field(max_length=3),
+    Extension(
+        {
+            "x-kubernetes-validations": [
+                _RESOURCE_NAMES,
+                cel(
+                    "self.all(k, quantity(string(self[k])).isGreaterThan(quantity('0')))",
+                    "a limit of 0 would be no limit at all: write how much the server may use",
+                ),
+            ]
+        }
+    ),
+]
 
 
 class Resources(Model):
@@ -161,12 +176,21 @@ class Resources(Model):
 
     requests: ResourceMap = {}
     """What the scheduler reserves. Default: cpu 10m, memory 64Mi."""
-    limits: ResourceMap = {}
+    limits: LimitMap = {}
     """What the server can use at most. Default: cpu 500m, memory 512Mi, ephemeral-storage 1Gi."""
 
 
 class EmptyDir(Model):
     """core/v1 EmptyDirVolumeSource: scratch that lives as long as the pod."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            cel(
+                "!has(self.sizeLimit) || quantity(string(self.sizeLimit)).isGreaterThan(quantity('0'))",
+                "a sizeLimit of 0 would be no limit at all: write how much it may hold",
+            ),
+        )
+    }
 
     size_limit: Quantity | None = None
     """Default 100Mi."""
@@ -190,13 +214,14 @@ class Storage(Model):
     name: DnsLabel
     mount_path: Annotated[
         str,
-        Field(pattern=r"^(/[A-Za-z0-9._-]+)+$", max_length=256),
+        # No segment is "." or "..": the path means what it says.
+        Field(pattern=r"^(/\.?[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", max_length=256),
         Extension(
             {
                 "x-kubernetes-validations": [
                     cel(
                         f"!{list(RESERVED_MOUNTS)}.exists(p, self == p || self.startsWith(p + '/'))"
-                        " && !self.contains('/../') && !self.endsWith('/..')",
+                        " && self != '/home/mcp'",
                         "this path belongs to the pod itself: choose another one such as /data",
                     )
                 ]

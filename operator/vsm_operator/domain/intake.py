@@ -12,14 +12,17 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from vsm_operator.domain.packages import Ecosystem, InvalidPackage, PackageRef
+from vsm_operator.domain.text import storable
 
 INTAKE_VERSION = 1
 """Part of every key: raise it when the same package would give another bundle than before."""
 MAX_MESSAGE_BYTES = 4000
 MAX_ENTRYPOINTS = 20
+MAX_TEXT_LENGTH = 2000
 EXIT_OK, EXIT_TERMINAL, EXIT_RETRYABLE = 0, 10, 11
 """Exit codes of the intake container; any other code is a crash and counts as retryable."""
 
+_MAX_COUNT = 1 << 50
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _ENTRYPOINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -80,7 +83,7 @@ class IntakeRequest:
             key = str(raw["key"])
         except InvalidPackage:
             raise
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise InvalidPackage(f"the intake request is malformed: {error}") from error
         if not re.fullmatch(r"[0-9a-f]{32}", key):
             raise InvalidPackage("the intake request has no valid key")
@@ -131,7 +134,7 @@ def parse_outcome(text: str) -> IntakeResult | IntakeFailure | None:
     for line in reversed(text.strip().splitlines()):
         try:
             raw = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(raw, dict):
             return _outcome(raw)
@@ -140,35 +143,41 @@ def parse_outcome(text: str) -> IntakeResult | IntakeFailure | None:
 
 def _outcome(raw: Mapping[str, object]) -> IntakeResult | IntakeFailure | None:
     try:
-        if raw["ok"] is not True:
-            return IntakeFailure(str(raw["key"]), IntakeReason(str(raw["reason"])), str(raw["message"])[:2000])
+        if raw["ok"] is False:
+            return IntakeFailure(_text(raw["key"]), IntakeReason(_text(raw["reason"])), _text(raw["message"]))
         entrypoints = raw["entrypoints"]
-        if not isinstance(entrypoints, list):
+        if raw["ok"] is not True or not isinstance(entrypoints, list):
             return None
         result = IntakeResult(
-            key=str(raw["key"]),
-            digest=str(raw["digest"]),
+            key=_text(raw["key"]),
+            digest=_text(raw["digest"]),
             size_bytes=_count(raw["size_bytes"]),
             unpacked_bytes=_count(raw["unpacked_bytes"]),
-            name=str(raw["name"]),
-            version=str(raw["version"]),
-            integrity=str(raw["integrity"]),
-            license=str(raw["license"]),
+            name=_text(raw["name"]),
+            version=_text(raw["version"]),
+            integrity=_text(raw["integrity"]),
+            license=_text(raw["license"]),
             packages=_count(raw["packages"]),
             lifecycle_scripts=_count(raw["lifecycle_scripts"]),
-            entrypoints=tuple(str(name) for name in entrypoints[:MAX_ENTRYPOINTS]),
+            entrypoints=tuple(_text(name) for name in entrypoints[:MAX_ENTRYPOINTS]),
             cached=raw["cached"] is True,
             duration_ms=_count(raw["duration_ms"]),
         )
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError):
         return None
     well_formed = _DIGEST.fullmatch(result.digest) and all(_ENTRYPOINT.fullmatch(name) for name in result.entrypoints)
     return result if well_formed else None
 
 
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{type(value).__name__} is no text")  # noqa: TRY004 - one kind of refusal for its caller
+    return storable(value, max_length=MAX_TEXT_LENGTH)
+
+
 def _count(value: object) -> int:
-    if not isinstance(value, int) or value < 0:
-        raise ValueError(f"{value!r} is no count")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MAX_COUNT:
+        raise ValueError("no count")
     return value
 
 

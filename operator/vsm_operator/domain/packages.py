@@ -17,8 +17,8 @@ class Ecosystem(StrEnum):
 
 
 # These patterns are the schema's as well (api/v1alpha1.py), so they stay within RE2: no look-around.
-NPM_NAME = r"^(@[a-z0-9~][a-z0-9._~-]*/)?[a-z0-9~][a-z0-9._~-]*$"
-"""The npm registry's rule for new names: lower case, URL-safe, no leading dot, underscore or dash."""
+NPM_NAME = r"^(@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*$"
+"""The npm registry's rule for new names: lower case, URL-safe, no leading dot, underscore or dash, no tilde."""
 NPM_NAME_MAX_LENGTH = 214
 NPM_VERSION = (
     r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)"

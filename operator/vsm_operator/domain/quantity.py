@@ -6,17 +6,21 @@ Source: k8s.io/apimachinery/pkg/api/resource, "canonical form": no fraction, and
 import math
 import re
 from collections.abc import Iterable
-from decimal import Decimal
+from fractions import Fraction
 
-_BINARY = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
-_THOUSANDTHS = {"m": 1, "": 10**3, "k": 10**6, "M": 10**9, "G": 10**12, "T": 10**15}
-_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
+_BINARY = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40, "Pi": 1 << 50, "Ei": 1 << 60}
+_THOUSANDTHS = {"m": 1, "": 10**3, "k": 10**6, "M": 10**9, "G": 10**12, "T": 10**15, "P": 10**18, "E": 10**21}
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?", re.ASCII)
+_MAX_LENGTH = 64
+_MAX = (1 << 63) - 1
+"""Larger amounts become this one, as in the API server."""
 
 
-def value_of(quantity: str | int) -> Decimal:
+def value_of(quantity: str | int) -> Fraction:
     """In base units: bytes, or cores. Raises ValueError for what is no quantity."""
     number, suffix = _split(quantity)
-    return number * _BINARY[suffix] if suffix in _BINARY else number * _THOUSANDTHS[suffix] / 1000
+    factor = Fraction(_BINARY[suffix]) if suffix in _BINARY else Fraction(_THOUSANDTHS[suffix], 1000)
+    return min(number * factor, Fraction(_MAX))
 
 
 def canonical(quantity: str | int) -> str:
@@ -24,21 +28,18 @@ def canonical(quantity: str | int) -> str:
 
     Fractions below a thousandth are rounded up, as the API server does.
     """
-    number, suffix = _split(quantity)
-    if suffix in _BINARY:
-        total = number * _BINARY[suffix]
-        if total >= 1024 and total == int(total):
-            return _largest(int(total), reversed(_BINARY.items()))
-        suffix = ""
-        number = total
-    return _largest(math.ceil(number * _THOUSANDTHS[suffix]), reversed(_THOUSANDTHS.items()))
+    value = value_of(quantity)
+    if _split(quantity)[1] in _BINARY and value >= 1024 and value.denominator == 1:
+        return _largest(value.numerator, reversed(_BINARY.items()))
+    return _largest(math.ceil(value * 1000), reversed(_THOUSANDTHS.items()))
 
 
-def _split(quantity: str | int) -> tuple[Decimal, str]:
-    match = _QUANTITY.fullmatch(str(quantity))
+def _split(quantity: str | int) -> tuple[Fraction, str]:
+    text = str(quantity)
+    match = _QUANTITY.fullmatch(text) if len(text) <= _MAX_LENGTH else None
     if match is None:
-        raise ValueError(f"{quantity!r} is no quantity such as 500m or 512Mi")
-    return Decimal(match[1]), match[2] or ""
+        raise ValueError(f"{text[:_MAX_LENGTH]!r} is no quantity such as 500m or 512Mi")
+    return Fraction(match[1]), match[2] or ""
 
 
 def _largest(total: int, units: Iterable[tuple[str, int]]) -> str:

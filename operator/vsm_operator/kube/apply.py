@@ -131,12 +131,10 @@ class Cluster:
         if same_status(status, known.status) or self._settled.knows(known, *_status_marks(status, known)):
             return known
         kind = self._kinds[snapshot.key.kind]
-        manifest = {
-            "apiVersion": kind.api_version,
-            "kind": kind.kind,
-            "metadata": {"name": snapshot.key.name, "namespace": snapshot.key.namespace, "uid": snapshot.uid},
-            "status": status,
-        }
+        metadata = {"name": known.key.name, "namespace": known.key.namespace}
+        if known.resource_version:
+            metadata["resourceVersion"] = str(known.resource_version)  # else a namesake made since would get it
+        manifest = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, "status": status}
         live = self._cache.stored(kind, await self._api.apply_status(kind, manifest))
         if not same_status(status, live.status):
             _log.warning("the status is not kept as written: is the CustomResourceDefinition of another version?")
@@ -151,7 +149,8 @@ class Cluster:
             found = _differences(marked, live)
             if not found or self._settled.knows(live, *found):
                 return live
-        if live is None or drift(marked, _comparable(live, marked)):
+        # With additions in place an apply could be invalid (say, privileged beside what we ask for), so they go first.
+        if live is None or not additions(live.foreign, marked):
             live = self._cache.stored(kind, await self._api.apply(kind, marked))
         if additions(live.foreign, marked):
             live = await self._take_back(kind, marked, live)
@@ -167,6 +166,9 @@ class Cluster:
         metadata = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
         for field in ("labels", "annotations"):
             metadata[field] = {**metadata.get(field, {}), **desired["metadata"].get(field, {})}
+        ours = desired["metadata"].get("ownerReferences", [])
+        others = [one for one in metadata.get("ownerReferences", []) if one["uid"] not in {own["uid"] for own in ours}]
+        metadata["ownerReferences"] = [*ours, *others]
         restored = {**body, "metadata": metadata, "spec": desired["spec"]}
         return self._cache.stored(kind, await self._api.replace(kind, restored))
 

@@ -178,7 +178,10 @@ class KubeApi:
         return await self._write("apply", kind, "PATCH", manifest, media_type=_APPLY, parameters=parameters)
 
     async def apply_status(self, kind: Kind, manifest: Manifest) -> Manifest:
-        """Server-side apply of /status. Put the uid into the metadata: a namesake made since is then a Conflict."""
+        """Server-side apply of /status. A resourceVersion in the metadata makes it a Conflict when the object moved.
+
+        A uid there would be ignored: for /status the API server takes the metadata from the stored object.
+        """
         parameters = {"fieldManager": STATUS_MANAGER, "force": "true"}
         return await self._write(
             "apply", kind, "PATCH", manifest, media_type=_APPLY, parameters=parameters, subresource="status"
@@ -215,9 +218,11 @@ class KubeApi:
             response = await self._send(
                 "delete", kind, "DELETE", kind.object_path(key), about=str(key), content=options
             )
-        except Conflict as error:
-            if "Precondition failed" in str(error):
-                return None  # a namesake lives there now
+        except Conflict:
+            # The message does not say reliably whether the precondition failed.
+            live = await self.get(kind, key)
+            if live is None or live["metadata"]["uid"] != uid:
+                return None
             raise
         if response.status_code == 404:
             return None

@@ -101,11 +101,13 @@ class EventRecorder:
     async def run(self) -> None:
         """Until cancelled. One failed Event is one Event less."""
         while True:
-            event = await self._queue.get()
-            try:
-                await self._api.create(EVENT, event)
-            except OperatorError as error:
-                _log.debug("an Event was not posted: %s", error)
+            await self.post(await self._queue.get())
+
+    async def post(self, event: Manifest) -> None:
+        try:
+            await self._api.create(EVENT, event)
+        except OperatorError as error:
+            _log.debug("an Event was not posted: %s", error)
 
     def _history(self, uid: str) -> _History:
         now = self._monotonic()

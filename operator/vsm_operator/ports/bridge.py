@@ -1,10 +1,13 @@
 """What a bridge says of the server behind it, asked at the pod: the only witness of a server that is not ready."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
+
+from vsm_operator.domain.text import storable
 
 MAX_STATUS_BYTES = 256 << 10
 
@@ -26,16 +29,16 @@ class BridgeStatus:
 async def bridge_status(client: httpx.AsyncClient, url: str) -> BridgeStatus | None:
     """None when the bridge cannot be asked: then the pod's own state is all there is."""
     try:
-        async with client.stream("GET", url) as response:
+        async with client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as response:
             body = bytearray()
-            async for chunk in response.aiter_bytes():
+            async for chunk in response.aiter_raw():
                 body += chunk
                 if len(body) > MAX_STATUS_BYTES:
                     return None
-            raw = httpx.Response(response.status_code, content=bytes(body)).json()
-    except (httpx.HTTPError, ValueError):
+        raw = json.loads(body)
+        return _read(raw) if isinstance(raw, Mapping) else None
+    except (httpx.HTTPError, httpx.StreamError, ValueError, RecursionError):
         return None
-    return _read(raw) if isinstance(raw, Mapping) else None
 
 
 def _read(raw: Mapping[str, Any]) -> BridgeStatus | None:
@@ -44,12 +47,12 @@ def _read(raw: Mapping[str, Any]) -> BridgeStatus | None:
     tail = failure.get("stderrTail")
     try:
         return BridgeStatus(
-            state=str(raw["state"]),
+            state=storable(raw["state"], max_length=40),
             restarts=int(raw.get("restarts", 0)),
             consecutive_failures=int(raw.get("consecutiveFailures", 0)),
-            reason=str(failure.get("reason", "")),
-            message=str(failure.get("message", ""))[:1000],
-            stderr_tail=tuple(str(line)[:500] for line in tail[-40:]) if isinstance(tail, list) else (),
+            reason=storable(failure.get("reason", ""), max_length=40),
+            message=storable(failure.get("message", ""), max_length=1000),
+            stderr_tail=tuple(storable(line, max_length=500) for line in tail[-40:]) if isinstance(tail, list) else (),
         )
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         return None

@@ -2,10 +2,13 @@
 
 Spoken is MCP 2025-11-25 over Streamable HTTP: initialize, notifications/initialized, tools/list with all its pages.
 The answers come from untrusted code: sizes, pages and time are bounded, and only what is used is read out of them.
+Compressed answers are not asked for and not unpacked: a small one could become a very large one.
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +16,18 @@ import httpx
 from httpx_sse import EventSource, SSEError
 
 from vsm_operator import __version__
+from vsm_operator.domain.text import storable
 from vsm_operator.domain.tools import tools_hash
 
 PROTOCOL_VERSION = "2025-11-25"
-MAX_ANSWER_BYTES = 10 << 20
+MAX_CONVERSATION_BYTES = 10 << 20
+MAX_HANDSHAKE_BYTES = 4 << 20
+"""Decoded, a dense answer takes some twenty times its size."""
 MAX_PAGES = 50
+_MAX_CURSOR_LENGTH = 4096
 _ACCEPT = "application/json, text/event-stream"
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,39}")
+_SESSION_ID = re.compile(r"[\x21-\x7e]{1,1024}")
 
 
 class HandshakeFailed(Exception):  # noqa: N818
@@ -41,19 +50,25 @@ async def handshake(client: httpx.AsyncClient, url: str) -> Handshake:
 
     Errors: HandshakeFailed for everything that goes wrong on the way.
     """
-    session = Session(client, url)
+    session = Session(client, url, max_bytes=MAX_HANDSHAKE_BYTES)
     try:
         hello = await session.open()
         tools = await _all_tools(session) if "tools" in _mapping(hello.get("capabilities")) else []
         await session.close()
-    except (httpx.HTTPError, SSEError) as error:
+        return _summary(hello, tools)
+    except (httpx.HTTPError, httpx.StreamError, SSEError) as error:
         raise HandshakeFailed(f"{type(error).__name__} while talking to {url}: {error}".rstrip(": ")) from error
+    except RecursionError:
+        raise HandshakeFailed("an answer is nested too deeply") from None
+
+
+def _summary(hello: Mapping[str, Any], tools: list[Mapping[str, Any]]) -> Handshake:
     info = _mapping(hello.get("serverInfo"))
     return Handshake(
-        protocol_version=str(hello.get("protocolVersion", ""))[:40],
-        server_name=str(info.get("name", ""))[:200],
-        server_version=str(info.get("version", ""))[:200],
-        tool_names=tuple(str(tool.get("name", ""))[:200] for tool in tools),
+        protocol_version=str(hello["protocolVersion"]),
+        server_name=storable(info.get("name", ""), max_length=200),
+        server_version=storable(info.get("version", ""), max_length=200),
+        tool_names=tuple(storable(tool.get("name", ""), max_length=200) for tool in tools),
         tools_hash=tools_hash(tools),
     )
 
@@ -67,19 +82,24 @@ async def _all_tools(session: "Session") -> list[Mapping[str, Any]]:
         if not isinstance(listed, list) or not all(isinstance(tool, Mapping) for tool in listed):
             raise HandshakeFailed("tools/list was answered without a list of tools")
         tools += listed
-        cursor = page.get("nextCursor")
-        if not cursor:
+        following = page.get("nextCursor")
+        if not following:
             return tools
+        if not isinstance(following, str) or storable(following, max_length=_MAX_CURSOR_LENGTH) != following:
+            raise HandshakeFailed("tools/list was answered with a cursor that cannot be sent back")
+        cursor = following
     raise HandshakeFailed(f"tools/list has more than {MAX_PAGES} pages")
 
 
 class Session:
     """One client's conversation: the session header and the request ids."""
 
-    def __init__(self, client: httpx.AsyncClient, url: str) -> None:
+    def __init__(self, client: httpx.AsyncClient, url: str, *, max_bytes: int = MAX_CONVERSATION_BYTES) -> None:
+        """`max_bytes` bounds all answers together."""
         self._client = client
         self._url = url
-        self._headers = {"Accept": _ACCEPT, "MCP-Protocol-Version": PROTOCOL_VERSION}
+        self._budget = _Budget(max_bytes)
+        self._headers = {"Accept": _ACCEPT, "Accept-Encoding": "identity"}
         self._last_id = 0
 
     async def open(self) -> Mapping[str, Any]:
@@ -89,6 +109,10 @@ class Session:
             "initialize",
             {"protocolVersion": PROTOCOL_VERSION, "capabilities": {}, "clientInfo": client_info},
         )
+        version = hello.get("protocolVersion")
+        if not isinstance(version, str) or not _VERSION.fullmatch(version):
+            raise HandshakeFailed("initialize was answered without a protocolVersion")
+        self._headers["MCP-Protocol-Version"] = version
         await self.notify("notifications/initialized")
         return hello
 
@@ -98,53 +122,82 @@ class Session:
         message = {"jsonrpc": "2.0", "id": self._last_id, "method": method, "params": params}
         async with self._client.stream("POST", self._url, json=message, headers=self._headers) as response:
             if response.status_code != 200:
-                body = (await _bounded_body(response))[:300].decode(errors="replace")
+                body = (await self._budget.body(response))[:300].decode(errors="replace")
                 raise HandshakeFailed(f"{method} was answered with HTTP {response.status_code}: {body}")
             if session_id := response.headers.get("mcp-session-id"):
+                if not _SESSION_ID.fullmatch(session_id):
+                    raise HandshakeFailed(f"{method} was answered with a session id that no header can carry")
                 self._headers["Mcp-Session-Id"] = session_id
             answer = await self._answer(response, method)
         if "error" in answer:
             error = _mapping(answer["error"])
-            raise HandshakeFailed(f"{method} failed: {str(error.get('message'))[:300]} (code {error.get('code')})")
+            said, code = storable(error.get("message"), max_length=300), storable(error.get("code"), max_length=20)
+            raise HandshakeFailed(f"{method} failed: {said} (code {code})")
         return _mapping(answer.get("result"))
 
     async def notify(self, method: str) -> None:
-        response = await self._client.post(self._url, json={"jsonrpc": "2.0", "method": method}, headers=self._headers)
-        if response.status_code >= 400:
-            raise HandshakeFailed(f"{method} was answered with HTTP {response.status_code}")
+        """One message that has no answer; what comes back beside the status is not read."""
+        message = {"jsonrpc": "2.0", "method": method}
+        async with self._client.stream("POST", self._url, json=message, headers=self._headers) as response:
+            if response.status_code >= 400:
+                raise HandshakeFailed(f"{method} was answered with HTTP {response.status_code}")
 
     async def close(self) -> None:
         """Ends the session where there is one; a server may refuse that, and it changes nothing for us."""
         if "Mcp-Session-Id" in self._headers:
-            await self._client.delete(self._url, headers=self._headers)
+            with suppress(httpx.HTTPError):
+                async with self._client.stream("DELETE", self._url, headers=self._headers):
+                    pass
 
     async def _answer(self, response: httpx.Response, method: str) -> Mapping[str, Any]:
         if not response.headers.get("content-type", "").startswith("text/event-stream"):
-            return _decoded((await _bounded_body(response)).decode(errors="replace"), method)
-        received = 0
-        async for event in EventSource(response).aiter_sse():
-            received += len(event.data)
-            if received > MAX_ANSWER_BYTES:
-                raise HandshakeFailed(f"the answer to {method} is larger than {MAX_ANSWER_BYTES} bytes")
+            return _decoded((await self._budget.body(response)).decode(errors="replace"), method)
+        bounded = httpx.Response(
+            200, headers={"Content-Type": "text/event-stream"}, stream=self._budget.stream(response)
+        )
+        async for event in EventSource(bounded).aiter_sse():
             message = _decoded(event.data, method) if event.data else {}
             if message.get("id") == self._last_id and "method" not in message:
                 return message
         raise HandshakeFailed(f"the stream ended before {method} was answered")
 
 
-async def _bounded_body(response: httpx.Response) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > MAX_ANSWER_BYTES:
-            raise HandshakeFailed(f"an answer is larger than {MAX_ANSWER_BYTES} bytes")
-    return bytes(body)
+class _Budget:
+    """How much may still be received."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._received_bytes = 0
+
+    def spend(self, amount_bytes: int) -> None:
+        self._received_bytes += amount_bytes
+        if self._received_bytes > self._limit_bytes:
+            raise HandshakeFailed(f"the answers are larger than {self._limit_bytes} bytes together")
+
+    def stream(self, response: httpx.Response) -> "_Bounded":
+        return _Bounded(response, self)
+
+    async def body(self, response: httpx.Response) -> bytes:
+        return b"".join([chunk async for chunk in self.stream(response)])
+
+
+class _Bounded(httpx.AsyncByteStream):
+    """The body of an answer as it comes, while the budget lasts."""
+
+    def __init__(self, response: httpx.Response, budget: _Budget) -> None:
+        self._response = response
+        self._budget = budget
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._response.aiter_raw():
+            self._budget.spend(len(chunk))
+            yield chunk
 
 
 def _decoded(text: str, method: str) -> Mapping[str, Any]:
     try:
         message = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         message = None
     if not isinstance(message, dict):
         raise HandshakeFailed(f"the answer to {method} is not a JSON-RPC message")

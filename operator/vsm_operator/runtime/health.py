@@ -76,7 +76,7 @@ class HealthServer:
     def start(self) -> None:
         """Errors: OSError when the port is taken."""
         self._server = _Server(self._address, self._answer)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="health", daemon=True)
         self._thread.start()
 
     async def stop(self) -> None:

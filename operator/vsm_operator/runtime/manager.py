@@ -207,12 +207,13 @@ class Manager:
         self.router.open()
         try:
             async with asyncio.TaskGroup() as group:
-                workers = [
-                    group.create_task(controller.run(), name=controller.name) for controller in self._controllers
-                ]
                 group.create_task(self._renew(), name="renewal")
-                await asyncio.gather(*workers)
+                async with asyncio.TaskGroup() as workers:
+                    for controller in self._controllers:
+                        workers.create_task(controller.run(), name=controller.name)
                 self._drained.set()
+        except* LeadershipLost:
+            pass  # logged by the leader; ending is what matters
         finally:
             self._drained.set()
 

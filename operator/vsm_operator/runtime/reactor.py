@@ -14,6 +14,7 @@ import kopf
 
 from vsm_operator.kube.auth import Credentials
 from vsm_operator.kube.kinds import Kind
+from vsm_operator.kube.manifest import MANAGER
 from vsm_operator.runtime.router import Watch
 
 _log = logging.getLogger(__name__)
@@ -62,6 +63,8 @@ class Reactor:
             registry=self._registry,
             settings=self._settings,
             standalone=True,
+            # kopf's own guess asks for the user's name, and an arbitrary uid has none.
+            identity=MANAGER,  # type: ignore[arg-type]
             clusterwide=not self._namespaces,
             namespaces=self._namespaces,
             stop_flag=self._stop,

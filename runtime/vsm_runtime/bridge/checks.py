@@ -1,4 +1,4 @@
-"""What an HTTP request must look like before anything reads its body as MCP. Pure; every check is one sentence.
+"""What an HTTP request must look like before anything reads its body as MCP. Pure; each check raises Rejected.
 
 Source: MCP 2025-11-25 and 2026-07-28, "Streamable HTTP"; the order of the modern checks is that of the specification:
 envelope, headers against body, version.
@@ -7,7 +7,6 @@ envelope, headers against body, version.
 import base64
 import binascii
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -35,17 +34,17 @@ _ONCE: Final = _ROUTING | {"mcp-session-id", "origin", "content-type", "content-
 _LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """The first check that failed."""
+class Rejected(Exception):  # noqa: N818
+    """The first check that failed: the HTTP status and the JSON-RPC error that say so."""
 
-    status: int
-    code: int
-    message: str
-    data: Json | None = None
+    def __init__(self, status: int, code: int, message: str, data: Json | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.data = data
 
 
-def fold(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str] | Rejection:
+def fold(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Headers by lower-case name. One that matters and is there twice is refused: two readers would disagree on it."""
     headers: dict[str, str] = {}
     for name_bytes, value_bytes in raw:
@@ -53,28 +52,33 @@ def fold(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str] | Rejection:
         if name in headers:
             if name in _ONCE:
                 code = HEADER_MISMATCH if name in _ROUTING else INVALID_REQUEST
-                return Rejection(400, code, f"the header {name} appears more than once")
+                raise Rejected(400, code, f"the header {name} appears more than once")
             headers[name] += ", " + value
         else:
             headers[name] = value
     return headers
 
 
-def origin(headers: Mapping[str, str], allowed: frozenset[str]) -> Rejection | None:
+def path(asked: str, served: str) -> None:
+    if asked != served:
+        raise Rejected(404, INVALID_REQUEST, f"there is nothing here; the MCP endpoint is {served}")
+
+
+def origin(headers: Mapping[str, str], allowed: frozenset[str]) -> None:
     """Against DNS rebinding: browsers always name the page's origin, which must be local or listed.
 
     The Host header proves nothing here, since a rebound name is in both.
     """
     value = headers.get("origin")
     if value is None or value in allowed:
-        return None
+        return
     try:
         parts = urlsplit(value)
         if parts.scheme in ("http", "https") and parts.hostname in _LOCAL_HOSTS and not parts.path:
-            return None
+            return
     except ValueError:
         pass
-    return Rejection(403, INVALID_REQUEST, "the Origin header names a site that is not allowed to use this server")
+    raise Rejected(403, INVALID_REQUEST, "the Origin header names a site that is not allowed to use this server")
 
 
 def accepts(headers: Mapping[str, str]) -> tuple[bool, bool]:
@@ -90,13 +94,12 @@ def accepts(headers: Mapping[str, str]) -> tuple[bool, bool]:
     )
 
 
-def content(headers: Mapping[str, str]) -> Rejection | None:
+def content(headers: Mapping[str, str]) -> None:
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        return Rejection(415, INVALID_REQUEST, f"Content-Type must be application/json, not {kind[:80]!r}")
+        raise Rejected(415, INVALID_REQUEST, f"Content-Type must be application/json, not {kind[:80]!r}")
     if not all(accepts(headers)):
-        return Rejection(406, INVALID_REQUEST, "Accept must list application/json and text/event-stream")
-    return None
+        raise Rejected(406, INVALID_REQUEST, "Accept must list application/json and text/event-stream")
 
 
 def is_modern(message: Json, headers: Mapping[str, str]) -> bool:
@@ -109,15 +112,15 @@ def is_modern(message: Json, headers: Mapping[str, str]) -> bool:
     return headers.get("mcp-protocol-version") in MODERN_VERSIONS
 
 
-def legacy_version(headers: Mapping[str, str]) -> Rejection | None:
+def legacy_version(headers: Mapping[str, str]) -> None:
     version = headers.get("mcp-protocol-version")
     if version is None or version in LEGACY_VERSIONS:
-        return None
+        return
     known = ", ".join((*LEGACY_VERSIONS, *MODERN_VERSIONS))
-    return Rejection(400, INVALID_REQUEST, f"MCP-Protocol-Version {version[:40]!r} is not supported; known are {known}")
+    raise Rejected(400, INVALID_REQUEST, f"MCP-Protocol-Version {version[:40]!r} is not supported; known are {known}")
 
 
-def modern_request(message: Json, headers: Mapping[str, str]) -> Rejection | None:
+def modern_request(message: Json, headers: Mapping[str, str]) -> None:
     """The envelope is there, the headers say what the body says, and the version is one that is spoken here."""
     params = params_of(message)
     meta = params.get("_meta")
@@ -125,19 +128,18 @@ def modern_request(message: Json, headers: Mapping[str, str]) -> Rejection | Non
         meta = {}
     missing = [key for key in (VERSION_KEY, CLIENT_CAPABILITIES_KEY) if key not in meta]
     if missing:
-        return Rejection(400, INVALID_PARAMS, f"params._meta lacks {', '.join(missing)}")
+        raise Rejected(400, INVALID_PARAMS, f"params._meta lacks {', '.join(missing)}")
     version, method = meta[VERSION_KEY], message["method"]
     if headers.get("mcp-protocol-version") != version:
-        return _mismatch("MCP-Protocol-Version", VERSION_KEY)
+        raise _mismatch("MCP-Protocol-Version", VERSION_KEY)
     if headers.get("mcp-method") != method:
-        return _mismatch("Mcp-Method", "method")
+        raise _mismatch("Mcp-Method", "method")
     name_key = _NAMED_BY.get(method)
     if name_key and name_key in params and decode_header(headers.get("mcp-name")) != params[name_key]:
-        return _mismatch("Mcp-Name", f"params.{name_key}")
+        raise _mismatch("Mcp-Name", f"params.{name_key}")
     if not isinstance(version, str) or version not in MODERN_VERSIONS:
         data: Json = {"supported": list(MODERN_VERSIONS), "requested": version}
-        return Rejection(400, UNSUPPORTED_VERSION, "Unsupported protocol version", data)
-    return None
+        raise Rejected(400, UNSUPPORTED_VERSION, "Unsupported protocol version", data)
 
 
 def decode_header(value: str | None) -> str | None:
@@ -159,5 +161,5 @@ def encode_header(value: str) -> str:
     return value if plain else f"=?base64?{base64.b64encode(value.encode()).decode()}?="
 
 
-def _mismatch(header: str, member: str) -> Rejection:
-    return Rejection(400, HEADER_MISMATCH, f"the {header} header does not match {member} of the body")
+def _mismatch(header: str, member: str) -> Rejected:
+    return Rejected(400, HEADER_MISMATCH, f"the {header} header does not match {member} of the body")

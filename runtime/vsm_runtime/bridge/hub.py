@@ -58,12 +58,13 @@ class _OwnCall:
 class Hub:
     """One for the life of the bridge; servers come and go behind it."""
 
-    def __init__(self, *, on_tools_changed: Callable[[], None]) -> None:
+    def __init__(self, *, on_end: Callable[[], None], on_tools_changed: Callable[[], None]) -> None:
         self.peer: Peer | None = None
         """Set exactly while clients may be served."""
         self.gone = asyncio.Event()
         self._link: Link | None = None
         self._routes = Routes()
+        self._on_end = on_end
         self._on_tools_changed = on_tools_changed
         self._noise = Throttle(lines=10, per_seconds=10.0)
 
@@ -83,7 +84,11 @@ class Hub:
             self.peer = peer
 
     def on_gone(self) -> None:
+        """Of the link: readiness falls here, in the very event that says so."""
+        was_open = self.peer is not None
         self._end_calls("the server ended before it answered; it is being started again")
+        if was_open:
+            self._on_end()
 
     def detach(self, why: str) -> None:
         self._end_calls(why)
@@ -97,8 +102,8 @@ class Hub:
 
     async def request(self, method: str, params: Json, *, era: Era) -> Json:
         """A request of the bridge's own; its result. Raises ServerError, LinkBusy, or ConnectionError if it is gone."""
-        if self._link is None:
-            raise ConnectionError("no server")
+        if self._link is None or self.gone.is_set():
+            raise ConnectionError("the server is gone")
         caller = _OwnCall()
         call = self._routes.open(caller, method=method, client_id=0, progress_token=None)
         if era is Era.MODERN:

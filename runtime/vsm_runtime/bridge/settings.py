@@ -39,21 +39,21 @@ class Settings:
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
         """Raises InvalidSetting. An empty value is the same as none."""
-        read = _Reader(environ)
+        read, default = _Reader(environ), cls()
         settings = cls(
-            transport=read.choice("TRANSPORT", cls.transport, ("stdio", "streamable-http")),
-            socket=read.text("SOCKET", cls.socket),
-            control=read.text("CONTROL", cls.control),
-            upstream=read.text("UPSTREAM", cls.upstream),
-            host=read.text("HOST", cls.host),
-            port=read.integer("PORT", cls.port, low=0, high=65535),
-            path=read.text("PATH", cls.path),
-            admin_port=read.integer("ADMIN_PORT", cls.admin_port, low=0, high=65535),
-            max_message_bytes=read.integer("MAX_MESSAGE_BYTES", cls.max_message_bytes, low=1024, high=1 << 30),
-            request_timeout_seconds=read.seconds("REQUEST_TIMEOUT_SECONDS", cls.request_timeout_seconds),
-            handshake_timeout_seconds=read.seconds("HANDSHAKE_TIMEOUT_SECONDS", cls.handshake_timeout_seconds),
+            transport=read.choice("TRANSPORT", default.transport, ("stdio", "streamable-http")),
+            socket=read.text("SOCKET", default.socket),
+            control=read.text("CONTROL", default.control),
+            upstream=read.text("UPSTREAM", default.upstream),
+            host=read.text("HOST", default.host),
+            port=read.integer("PORT", default.port, low=0, high=65535),
+            path=read.text("PATH", default.path),
+            admin_port=read.integer("ADMIN_PORT", default.admin_port, low=0, high=65535),
+            max_message_bytes=read.integer("MAX_MESSAGE_BYTES", default.max_message_bytes, low=1024, high=1 << 30),
+            request_timeout_seconds=read.seconds("REQUEST_TIMEOUT_SECONDS", default.request_timeout_seconds),
+            handshake_timeout_seconds=read.seconds("HANDSHAKE_TIMEOUT_SECONDS", default.handshake_timeout_seconds),
             allowed_origins=frozenset(filter(None, (o.strip() for o in read.text("ALLOWED_ORIGINS", "").split(",")))),
-            log_level=read.choice("LOG_LEVEL", cls.log_level, ("DEBUG", "INFO", "WARNING", "ERROR")),
+            log_level=read.choice("LOG_LEVEL", default.log_level, ("DEBUG", "INFO", "WARNING", "ERROR")),
         )
         if not settings.path.startswith("/"):
             raise read.invalid("PATH", settings.path, "a path that begins with /")

@@ -24,7 +24,7 @@ class Supervisor:
     """One task; `status` is its only output beside the hub."""
 
     def __init__(self, *, connector: Connector, handshake_timeout_seconds: float) -> None:
-        self.hub = Hub(on_tools_changed=self._on_tools_changed)
+        self.hub = Hub(on_end=self._on_end, on_tools_changed=self._on_tools_changed)
         self.status = Status()
         self._connector = connector
         self._handshake_timeout_seconds = handshake_timeout_seconds
@@ -105,11 +105,14 @@ class Supervisor:
         return Failure(reason, problem, ending, time.time()), healthy_seconds
 
     async def _end(self, why: str) -> Ending:
-        if self.ready:
-            self.status.state = State.STARTING
         self.hub.detach(why)
         link, self._link = self._link, None
         return await link.close() if link is not None else Ending("never started")
+
+    def _on_end(self) -> None:
+        # How it ended is known in a moment; that it did must not be told later than to the clients.
+        self.status.state = State.BACKOFF
+        self.status.last_failure = Failure(Reason.EXITED, "the server has just ended", Ending(""), time.time())
 
     def _on_tools_changed(self) -> None:
         self._tools_changed.set()

@@ -90,7 +90,7 @@ class _Download:
 
 
 class _Fetcher:
-    """Downloads with several threads; unpacks in the order of the plan, parents first, so always with the same result."""
+    """Downloads with several threads; unpacks in the order of the plan, parents first: always with the same result."""
 
     def __init__(
         self, registry: NpmRegistry, lock: NpmLock, client: NpmClient, *, scratch: Path, limits: Limits

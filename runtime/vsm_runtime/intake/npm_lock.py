@@ -113,9 +113,7 @@ def parse_lock(text: str) -> NpmLock:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise IntakeError(IntakeReason.RESOLUTION_FAILED, f"npm's lock cannot be understood: {error}") from error
     if version != 3 or ROOT not in packages:
-        message = (
-            f"npm's lock has version {version!r} and {'a' if ROOT in packages else 'no'} root, not what is expected"
-        )
+        message = f"npm wrote a lock of version {version!r} with {len(packages)} packages, which cannot be understood"
         raise IntakeError(IntakeReason.RESOLUTION_FAILED, message)
     return NpmLock(packages)
 

@@ -1,4 +1,4 @@
-"""Verified wheels into one tree, site-packages/ and bin/. Deterministic: no bytecode, no installer's marks, no clock."""
+"""Verified wheels into one tree, site-packages/ and bin/: no bytecode, no installer's marks, nothing from the clock."""
 
 import base64
 import hashlib
