@@ -2,6 +2,7 @@
 
 import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
+import yaml
 
 from chart.cases import NAMESPACE, PEM, Release
 from support.podsecurity import containers, hardening_gaps, restricted_violations
@@ -162,6 +163,13 @@ def test_registry_pushes_with_credentials_and_pulls_read_only(production: Releas
         name: f"/etc/vsm-registry/{name}.yml" for name in by_name
     }
     assert production.one("Deployment", "vsm-registry")["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_registry_finishes_running_requests_before_its_pod_is_killed(production: Release) -> None:
+    for text in production.one("ConfigMap", "vsm-registry")["data"].values():
+        configuration = yaml.safe_load(text)
+        drain_seconds = int(configuration["http"]["draintimeout"].removesuffix("s"))
+        assert drain_seconds < production.pod("vsm-registry")["spec"].get("terminationGracePeriodSeconds", 30)
 
 
 def test_registry_shows_its_pod_only_the_hash_of_the_credentials(production: Release) -> None:

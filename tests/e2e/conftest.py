@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+
 from support.cluster import Cluster, ClusterAbsent, find
 from support.diagnosis import diagnose
 from support.fleet import Fleet, fleet_of_real_packages

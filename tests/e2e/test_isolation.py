@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+
 from support.cluster import SYSTEM_NAMESPACE, Cluster
 from support.mcpservers import Server, probe_server
 from support.pods import connects, echo_pod, idle_pod, post

@@ -4,6 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from support.cluster import Cluster
 from support.kubectl import Manifest
 from support.mcpservers import Server, ask_all, probe_server, ready, wait_for
@@ -124,9 +125,7 @@ def test_a_memory_hog_is_killed_and_comes_back_while_the_bridge_says_503(
     assert restarts(hog.pod(), "bridge") == 0, "the bridge survives its server"
 
 
-def test_a_fork_bomb_is_bounded_and_its_neighbour_does_not_notice(
-    cluster: Cluster, servers: dict[str, Server]
-) -> None:
+def test_a_fork_bomb_is_bounded_and_its_neighbour_does_not_notice(cluster: Cluster, servers: dict[str, Server]) -> None:
     limit = int(cluster.operator_environment["VSM_SERVER_MAX_PIDS"])
     with ThreadPoolExecutor(1) as pool:
         bomb = pool.submit(servers["limited"].call, "fork", attempts=2 * limit, holdSeconds=4)

@@ -1,9 +1,10 @@
-"""A package name becomes a running server: real packages, real tool calls through the Service by the official client."""
+"""A package name becomes a running server: real packages, and real tool calls by the official client."""
 
 import json
 from typing import Any
 
 import pytest
+
 from support.cluster import Cluster
 from support.fleet import DATA, SOURCES, Fleet
 from support.mcpservers import READY_SECONDS, ask_all, ready, wait_for

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from copy import deepcopy
 
 import pytest
+
 from support.cluster import SYSTEM_NAMESPACE, Cluster
 from support.kubectl import Manifest
 from support.mcpservers import Server, mcp_server, npm, probe_server, wait_for
@@ -79,7 +80,9 @@ def test_a_child_is_restored_after(cluster: Cluster, victim: Server, kind: str, 
     with cluster.kubectl.watch(kind, namespace=victim.namespace, name=victim.child) as watch:
         watch.until(lambda event: not event.deleted, wanted="the child", timeout_seconds=20)
         harm(cluster, victim)
-        watch.until(lambda event: event.deleted or meant(event.object) != meant(before), wanted="harm", timeout_seconds=20)
+        watch.until(
+            lambda event: event.deleted or meant(event.object) != meant(before), wanted="harm", timeout_seconds=20
+        )
         watch.until(
             lambda event: not event.deleted and meant(event.object) == meant(before),
             wanted="restoration",
@@ -121,7 +124,7 @@ def test_deleting_a_server_leaves_nothing_behind(cluster: Cluster, victim: Serve
     kinds = "deployments,replicasets,pods,services,endpointslices,networkpolicies"
 
     def left() -> list[Manifest]:
-        return cluster.list(kinds, victim.namespace, selector={"app.kubernetes.io/instance": victim.name})
+        return cluster.objects(kinds, victim.namespace, selector={"app.kubernetes.io/instance": victim.name})
 
     cluster.wait_until(lambda: not left(), wanted="end of every child", timeout_seconds=90)
     assert cluster.get("mcpserver", victim.name, victim.namespace) is None
@@ -145,5 +148,5 @@ def test_deleting_a_server_ends_the_intake_that_only_it_wanted(cluster: Cluster,
         )
     pods = {"job-name": job["name"]}
     cluster.wait_until(
-        lambda: not cluster.list("pods", SYSTEM_NAMESPACE, selector=pods), wanted="end of its pod", timeout_seconds=60
+        lambda: not cluster.objects("pods", SYSTEM_NAMESPACE, selector=pods), wanted="end of its pod", timeout_seconds=60
     )

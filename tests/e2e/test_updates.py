@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 from support.cluster import CHECKOUT, Cluster
-from support.mcpservers import Server, mcp_server, probe_server, ready, wait_for, TINY_PACKAGE
+from support.mcpservers import TINY_PACKAGE, Server, mcp_server, probe_server, ready, wait_for
 
 NO_SUCH_VERSION = "999.0.0"
 

@@ -55,7 +55,7 @@ class Cluster:
         """Raises KubectlFailed when it is not there."""
         return self.kubectl.json("get", kind, name, "--namespace", namespace)  # type: ignore[no-any-return]
 
-    def list(self, kind: str, namespace: str, *, selector: Mapping[str, str] | None = None) -> list[Manifest]:
+    def objects(self, kind: str, namespace: str, *, selector: Mapping[str, str] | None = None) -> list[Manifest]:
         chosen = ["--selector", labels_text(selector)] if selector else []
         return self.kubectl.json("get", kind, "--namespace", namespace, *chosen)["items"]  # type: ignore[no-any-return]
 
@@ -92,7 +92,8 @@ class Cluster:
                 lambda event: (
                     not event.deleted
                     and condition_of(event.object, condition).get("status") == "True"
-                    and event.object["status"].get("observedGeneration", 0) in (0, event.object["metadata"].get("generation", 0))
+                    and event.object["status"].get("observedGeneration", 0)
+                    in (0, event.object["metadata"].get("generation", 0))
                 ),
                 wanted=f"condition {condition}",
                 timeout_seconds=timeout_seconds,
@@ -125,7 +126,13 @@ class Cluster:
     # -- pods
 
     def execute(
-        self, pod: str, namespace: str, argv: Sequence[str], *, container: str | None = None, timeout_seconds: float = 60
+        self,
+        pod: str,
+        namespace: str,
+        argv: Sequence[str],
+        *,
+        container: str | None = None,
+        timeout_seconds: float = 60,
     ) -> str:
         chosen = ["--container", container] if container else []
         return self.kubectl.run(
@@ -134,7 +141,7 @@ class Cluster:
 
     def operator_pods(self) -> list[Manifest]:
         """Those that are not on their way out."""
-        pods = self.list("pods", SYSTEM_NAMESPACE, selector={"app.kubernetes.io/name": OPERATOR})
+        pods = self.objects("pods", SYSTEM_NAMESPACE, selector={"app.kubernetes.io/name": OPERATOR})
         return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
     @property
@@ -231,7 +238,9 @@ def find() -> Cluster:
     }
     program = shutil.which("kubectl", path=environment["PATH"])
     if program is None:
-        raise ClusterAbsent(f"kubectl is neither in {layout.tools.relative_to(CHECKOUT)} nor on the PATH: run `make up`")
+        raise ClusterAbsent(
+            f"kubectl is neither in {layout.tools.relative_to(CHECKOUT)} nor on the PATH: run `make up`"
+        )
     kubectl = Kubectl(program, environment)
     try:
         deployment = kubectl.json("get", "deployment", OPERATOR, "--namespace", SYSTEM_NAMESPACE, "--ignore-not-found")

@@ -1,4 +1,7 @@
-"""What a person would look at first when a test on the cluster fails. Never raises: it runs while something else did."""
+"""What a person would look at first when a test on the cluster fails.
+
+Never raises: it runs while something else did.
+"""
 
 from support.cluster import OPERATOR, SYSTEM_NAMESPACE, Cluster
 from support.kubectl import KubectlFailed
@@ -9,7 +12,15 @@ _MAX_CHARACTERS = 6000
 def diagnose(cluster: Cluster, namespace: str) -> str:
     """Objects, servers, events and log ends of one namespace; intakes and the operator's log beside them."""
     parts = [
-        _ask(cluster, "get", "mcpservers,deployments,replicasets,pods,services,networkpolicies", "-n", namespace, "-o", "wide"),
+        _ask(
+            cluster,
+            "get",
+            "mcpservers,deployments,replicasets,pods,services,networkpolicies",
+            "-n",
+            namespace,
+            "-o",
+            "wide",
+        ),
         _ask(cluster, "describe", "mcpservers", "-n", namespace),
         _ask(cluster, "get", "events", "-n", namespace, "--sort-by=.lastTimestamp"),
     ]
@@ -17,10 +28,11 @@ def diagnose(cluster: Cluster, namespace: str) -> str:
         parts.append(_ask(cluster, "describe", pod, "-n", namespace))
         parts.append(_ask(cluster, "logs", pod, "-n", namespace, "--all-containers", "--prefix", "--tail=30"))
     parts.append(_ask(cluster, "get", "jobs,pods", "-n", SYSTEM_NAMESPACE, "-o", "wide"))
-    for pod in _names(cluster, SYSTEM_NAMESPACE, "app.kubernetes.io/component=intake")[-4:]:
-        parts.append(_ask(cluster, "logs", pod, "-n", SYSTEM_NAMESPACE, "--tail=20"))
-    for pod in _names(cluster, SYSTEM_NAMESPACE, f"app.kubernetes.io/name={OPERATOR}"):
-        parts.append(_ask(cluster, "logs", pod, "-n", SYSTEM_NAMESPACE, "--tail=60"))
+    for selector, lines in (("app.kubernetes.io/component=intake", 20), (f"app.kubernetes.io/name={OPERATOR}", 60)):
+        parts += [
+            _ask(cluster, "logs", pod, "-n", SYSTEM_NAMESPACE, f"--tail={lines}")
+            for pod in _names(cluster, SYSTEM_NAMESPACE, selector)[-4:]
+        ]
     return "\n\n".join(parts)
 
 

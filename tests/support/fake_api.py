@@ -125,6 +125,8 @@ class FakeApiServer:
         self, kind: Kind, key: Key, request: httpx.Request, content: Body, *, subresource: str
     ) -> httpx.Response:
         old = self.objects.get(key)
+        if "json-patch" in request.headers["Content-Type"]:
+            return self._json_patch(kind, key, old, content)
         if "apply" not in request.headers["Content-Type"]:
             return self._merge_patch(kind, key, old, content)
         if subresource and old is None:
@@ -148,6 +150,20 @@ class FakeApiServer:
         body = deepcopy(old)
         _merge(body, patch)
         return answered(self._store(kind, key, old, body, manager="patcher", operation="Update"))
+
+    def _json_patch(self, kind: Kind, key: Key, old: Body | None, operations: Any) -> httpx.Response:
+        """"test" and "replace" of fields one or two levels deep."""
+        if old is None:
+            return failure(404, "NotFound", f"{key} not found")
+        body = deepcopy(old)
+        for operation in operations:
+            *parents, field = operation["path"].strip("/").split("/")
+            target = body[parents[0]] if parents else body
+            if operation["op"] == "test" and target.get(field) != operation["value"]:
+                return failure(422, "Invalid", "the server rejected our request due to an error in our request")
+            if operation["op"] == "replace":
+                target[field] = deepcopy(operation["value"])
+        return answered(self._store(kind, key, old, body, manager="vsm-operator", operation="Update"))
 
     def _replace(self, kind: Kind, key: Key, content: Body) -> httpx.Response:
         old = self.objects.get(key)

@@ -37,9 +37,7 @@ class Fleet:
 
 def fleet_of_real_packages(cluster: Cluster, namespace: str) -> Fleet:
     """Applied, not waited for."""
-    manifests = [
-        mcp_server(name, namespace, source, **_FURTHER_SPEC.get(name, {})) for name, source in SOURCES.items()
-    ]
+    manifests = [mcp_server(name, namespace, source, **_FURTHER_SPEC.get(name, {})) for name, source in SOURCES.items()]
     fleet = Fleet(cluster, namespace, datetime.now(UTC))
     cluster.apply(*manifests)
     return fleet

@@ -28,9 +28,7 @@ class Kubectl:
     program: str
     environment: Mapping[str, str]
 
-    def run(
-        self, *arguments: str, given: str | None = None, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
-    ) -> str:
+    def run(self, *arguments: str, given: str | None = None, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> str:
         """Standard output. Raises KubectlFailed."""
         argv = [self.program, *arguments]
         try:
@@ -44,7 +42,9 @@ class Kubectl:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise KubectlFailed(f"kubectl {' '.join(arguments)[:200]} took longer than {timeout_seconds:g} s") from error
+            raise KubectlFailed(
+                f"kubectl {' '.join(arguments)[:200]} took longer than {timeout_seconds:g} s"
+            ) from error
         if done.returncode != 0:
             raise KubectlFailed(f"kubectl {' '.join(arguments)[:200]}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
@@ -83,7 +83,7 @@ class Event:
 
 @dataclass(slots=True)
 class Watch:
-    """Context manager. `until` walks through the events in order, so two calls prove that one thing came before another.
+    """Context manager. `until` walks through the events in order: two calls prove that one thing came after another.
 
     Everything seen stays in `history`.
     """

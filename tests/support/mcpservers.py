@@ -75,7 +75,7 @@ class Server:
 
     def pods(self) -> list[Manifest]:
         """Those that are not on their way out."""
-        pods = self.cluster.list("pods", self.namespace, selector=self.labels)
+        pods = self.cluster.objects("pods", self.namespace, selector=self.labels)
         return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
     def pod(self) -> Manifest:

@@ -117,14 +117,12 @@ def idle_pod(
 def connects(
     cluster: Cluster, pod_name: str, namespace: str, targets: Sequence[str], *, container: str | None = None
 ) -> dict[str, str]:
-    """"connected", or why not, for each "host:port", tried from inside a pod."""
+    """ "connected", or why not, for each "host:port", tried from inside a pod."""
     said = cluster.execute(pod_name, namespace, ["python3", "-c", _CONNECT, *targets], container=container)
     return json.loads(said)  # type: ignore[no-any-return]
 
 
 def post(cluster: Cluster, pod_name: str, namespace: str, url: str, message: Manifest) -> tuple[int, str]:
     """HTTP status and body; 0 when there was no answer at all."""
-    code, body = json.loads(
-        cluster.execute(pod_name, namespace, ["python3", "-c", _POST, url, json.dumps(message)])
-    )
+    code, body = json.loads(cluster.execute(pod_name, namespace, ["python3", "-c", _POST, url, json.dumps(message)]))
     return code, body

@@ -1,4 +1,4 @@
-"""Waits until what a chart made is running, says what it waits for, and gives up early on what waiting will not mend."""
+"""Waits until what a chart made is running, says what for, and gives up early on what waiting will not mend."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ READY_WITHIN_SECONDS = 300.0
 HOPELESS_RESTARTS = 4
 _POLL_SECONDS = 0.5
 _LOG_LINES = 8
+_LINE_CHARACTERS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,26 @@ def behind(deployments: Object) -> list[str]:
     return names
 
 
-def troubles(pods: Object) -> list[Trouble]:
+def newest_replica_sets(replica_sets: Object) -> set[str]:
+    """Uids of each Deployment's newest one: the pods of older ones are on their way out and no concern."""
+    newest: dict[str, tuple[int, str]] = {}
+    for replica_set in replica_sets["items"]:
+        metadata = replica_set["metadata"]
+        revision = int(metadata.get("annotations", {}).get("deployment.kubernetes.io/revision", "0"))
+        for owner in metadata.get("ownerReferences", []):
+            newest[owner["uid"]] = max(newest.get(owner["uid"], (-1, "")), (revision, metadata["uid"]))
+    return {uid for _, uid in newest.values()}
+
+
+def troubles(pods: Object, *, replica_sets: Object) -> list[Trouble]:
     """Containers that wait for a reason; those that are merely being made are none."""
-    return [trouble for pod in pods["items"] if "deletionTimestamp" not in pod["metadata"] for trouble in _of(pod)]
+    newest = newest_replica_sets(replica_sets)
+    return [
+        trouble
+        for pod in pods["items"]
+        if newest.intersection(owner["uid"] for owner in pod["metadata"].get("ownerReferences", []))
+        for trouble in _of(pod)
+    ]
 
 
 def _of(pod: Object) -> Iterator[Trouble]:
@@ -79,7 +97,7 @@ class Rollout:
         deadline = self.clock() + READY_WITHIN_SECONDS
         said: set[str] = set()
         while names := behind(self._get(namespace, "deployments")):
-            found = troubles(self._get(namespace, "pods"))
+            found = troubles(self._get(namespace, "pods"), replica_sets=self._get(namespace, "replicasets"))
             for trouble in found:
                 line = f"  {trouble.pod}, {trouble.container}: {trouble.text}"
                 if line not in said:
@@ -108,7 +126,7 @@ class Rollout:
             log = self._kubectl(*target, "--previous", "--tail", str(_LOG_LINES))
         except CommandError:
             return []
-        return [f"    {line}" for line in log.splitlines()]
+        return [f"    {line[:_LINE_CHARACTERS]}" for line in log.splitlines()]
 
     def _get(self, namespace: str, kind: str) -> Object:
         found: Object = json.loads(self._kubectl("--namespace", namespace, "get", kind, "--output", "json"))

@@ -29,6 +29,7 @@ from localcluster.probes import Api, Health
 from localcluster.progress import wait_until
 
 READY_TIMEOUT_SECONDS = 90
+NOT_RUNNING = "not running"
 LOG_LIMIT_BYTES = 20 * 1024 * 1024
 _PKI = f"{NODE_STATE}/pki"
 _CONFIG = f"{NODE_STATE}/config"
@@ -91,7 +92,7 @@ def catalogue(*, node_address: str) -> dict[str, Component]:
 def problem(component: Component, *, node: Node, api: Api) -> str:
     """"" when the component runs and is well, else one line about what is wrong."""
     if processes.find(node.group_of(component.name), program=component.program) is None:
-        return "not running"
+        return NOT_RUNNING
     if component.name == "kube-apiserver":
         return api.problem()
     if component.name == "containerd":
@@ -120,7 +121,7 @@ def wait_ready(component: Component, *, node: Node, api: Api) -> None:
     def settled() -> str:
         nonlocal last
         last = problem(component, node=node, api=api)
-        return "ready" if not last else ("exited" if last == "not running" else "")
+        return "ready" if not last else ("exited" if last == NOT_RUNNING and not node.starts(component.name) else "")
 
     outcome = wait_until(settled, timeout_seconds=READY_TIMEOUT_SECONDS)
     if outcome == "exited":

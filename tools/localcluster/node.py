@@ -24,6 +24,7 @@ from localcluster.progress import wait_until
 HOLDER = "pause"
 SETUP = Path(__file__).parent / "node-setup.sh"
 _JOIN_GROUP = 'echo 0 >"$0" && exec "$@"'
+_STARTER = "setsid"
 _CLONE_NEWNET = 0x40000000
 
 
@@ -57,7 +58,7 @@ class Node:
         layout.runtime.mkdir(mode=0o700, exist_ok=True)
         log = layout.logs / "node.log"
         setup = ["sh", str(SETUP), str(layout.runtime), str(layout.state), str(kubernetes), str(addons)]
-        unshare = ["unshare", "--mount", "--net", "--pid", "--propagation", "slave", "--", "setsid", "--fork"]
+        unshare = ["unshare", "--mount", "--net", "--pid", "--propagation", "slave", "--", _STARTER, "--fork"]
         self._start("node", [*unshare, *setup], log=log, environ={"PATH": NODE_PATH})
         group = self.group_of("node")
         wait_until(lambda: self.holder() or not cgroups.members(group), timeout_seconds=15)
@@ -67,12 +68,16 @@ class Node:
 
     def spawn(self, component: str, argv: Sequence[str], *, log: Path, environ: Mapping[str, str]) -> None:
         """Start a daemon in all of the node's namespaces; it outlives this process and keeps nothing of it open."""
-        self._start(component, [*self.enter_argv(), "setsid", "--fork", *argv], log=log, environ=environ)
+        self._start(component, [*self.enter_argv(), _STARTER, "--fork", *argv], log=log, environ=environ)
 
     def spawn_outside(self, component: str, argv: Sequence[str], *, log: Path, environ: Mapping[str, str]) -> None:
         """Start a daemon that dies with the node but sees the host's network and files."""
         enter = ["nsenter", f"--target={self.require_holder()}", "--pid", "--"]
-        self._start(component, [*enter, "setsid", "--fork", *argv], log=log, environ=environ)
+        self._start(component, [*enter, _STARTER, "--fork", *argv], log=log, environ=environ)
+
+    def starts(self, component: str) -> bool:
+        """Whether a daemon has been forked and is about to execute its program."""
+        return processes.find(self.group_of(component), program=_STARTER) is not None
 
     def enter_argv(self) -> list[str]:
         return ["nsenter", f"--target={self.require_holder()}", "--mount", "--net", "--pid", "--"]

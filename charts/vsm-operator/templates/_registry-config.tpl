@@ -24,6 +24,7 @@ storage:
   {{- end }}
 http:
   addr: 0.0.0.0:{{ ternary 5001 5000 . }}
+  draintimeout: 20s
   headers:
     X-Content-Type-Options: [nosniff]
 {{- if not . }}

@@ -68,6 +68,8 @@ class Reason(StrEnum):
     """The kubelet cannot set the pod up: a Secret, ConfigMap or volume that the spec names is missing."""
     BUNDLE_UNAVAILABLE = "BundleUnavailable"
     """The pod could not load its bundle from the registry."""
+    BRIDGE_FAILED = "BridgeFailed"
+    """Our own container beside the server does not run: a defect of this operator or of its runtime image."""
     FORBIDDEN = "Forbidden"
     """The API server refuses a write, for example by quota, admission policy or missing rights."""
 

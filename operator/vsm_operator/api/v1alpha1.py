@@ -220,8 +220,8 @@ class Storage(Model):
             {
                 "x-kubernetes-validations": [
                     cel(
-                        f"!{list(RESERVED_MOUNTS)}.exists(p, self == p || self.startsWith(p + '/'))"
-                        " && self != '/home/mcp'",
+                        f"!{list(RESERVED_MOUNTS)}.exists(p, self == p || self.startsWith(p + '/')"
+                        " || p.startsWith(self + '/'))",
                         "this path belongs to the pod itself: choose another one such as /data",
                     )
                 ]

@@ -127,7 +127,7 @@ def _container_problems(container: Mapping[str, Any]) -> Iterator[Problem]:
             f"container {container['name']} cannot be set up: {waiting['message'] or waiting['reason']}",
         )
     ended = container["terminated"] or container["last"]
-    if ended is None or ended["exitCode"] == 0:
+    if ended is None or (ended["exitCode"] == 0 and container["name"] != "server"):
         return
     lasting = container["restarts"] >= 3
     if container["name"] in _PREPARING:
@@ -140,3 +140,6 @@ def _container_problems(container: Mapping[str, Any]) -> Iterator[Problem]:
         else:
             tail = ended["message"].strip() or "it wrote nothing"
             yield Problem(Reason.CRASH_AT_START, f"exit code {ended['exitCode']}: {tail}", lasting)
+    elif container["name"] == "bridge":
+        tail = ended["message"].strip()[-500:] or "it wrote nothing"
+        yield Problem(Reason.BRIDGE_FAILED, f"the bridge ended with exit code {ended['exitCode']}: {tail}")

@@ -4,7 +4,7 @@ What a child costs
     new                      GET (is the name free?) + apply
     as asked for             nothing
     changed spec, or drift   apply
-    foreign additions        replace: an apply would leave them in place; see `ownership`
+    foreign additions        patch that replaces the spec: an apply would leave them in place; see `ownership`
     not desired any more     delete, by uid
 
 Answers go straight into the cache (read your writes), so that the pass that follows sees what this one did and the
@@ -17,7 +17,7 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from vsm_operator.errors import AlreadyExists, Conflict, NameTaken, OperatorError, Terminal
+from vsm_operator.errors import AlreadyExists, Conflict, InvalidSpec, NameTaken, OperatorError, Terminal
 from vsm_operator.kube.client import Fence, KubeApi
 from vsm_operator.kube.kinds import CORE_KINDS, Key, Kind
 from vsm_operator.kube.manifest import (
@@ -150,27 +150,31 @@ class Cluster:
             if not found or self._settled.knows(live, *found):
                 return live
         # With additions in place an apply could be invalid (say, privileged beside what we ask for), so they go first.
-        if live is None or not additions(live.foreign, marked):
-            live = self._cache.stored(kind, await self._api.apply(kind, marked))
-        if additions(live.foreign, marked):
+        if live is not None and additions(live.foreign, marked):
             live = await self._take_back(kind, marked, live)
+        if live is None or drift(marked, _comparable(live, marked)):
+            live = self._cache.stored(kind, await self._api.apply(kind, marked))
         self._settle(marked, live)
         return live
 
     async def _take_back(self, kind: Kind, desired: Manifest, live: Snapshot) -> Snapshot:
-        """Replaces the spec as a whole: what others added goes, what the server defaults comes again."""
-        body = await self._api.get(kind, live.key)
-        if body is None or body["metadata"]["uid"] != live.uid:
-            raise Conflict(f"{live.key} was replaced while it was being repaired")
-        _log.warning("undoing foreign changes", extra={"child": str(live.key), "fields": list(_flat(live.foreign))})
-        metadata = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
-        for field in ("labels", "annotations"):
-            metadata[field] = {**metadata.get(field, {}), **desired["metadata"].get(field, {})}
-        ours = desired["metadata"].get("ownerReferences", [])
-        others = [one for one in metadata.get("ownerReferences", []) if one["uid"] not in {own["uid"] for own in ours}]
-        metadata["ownerReferences"] = [*ours, *others]
-        restored = {**body, "metadata": metadata, "spec": desired["spec"]}
-        return self._cache.stored(kind, await self._api.replace(kind, restored))
+        """Replaces the spec as a whole: what others added goes, what the server defaults comes again.
+
+        A patch and not an update: no version is needed, so that the Deployment's own controller cannot get in between.
+        """
+        _log.warning("undoing foreign changes", extra={"child": str(live.key), "fields": _flat(live.foreign)})
+        operations = [
+            {"op": "test", "path": "/metadata/uid", "value": live.uid},
+            {"op": "replace", "path": "/spec", "value": desired["spec"]},
+        ]
+        try:
+            body = await self._api.json_patch(kind, live.key, operations)
+        except InvalidSpec:
+            found = await self._api.get(kind, live.key)
+            if found is None or found["metadata"]["uid"] != live.uid:
+                raise Conflict(f"{live.key} was replaced while it was being repaired") from None
+            raise
+        return self._cache.stored(kind, body)
 
     def _settle(self, desired: Manifest, live: Snapshot) -> None:
         found = _differences(desired, live)

@@ -7,7 +7,7 @@ one then asks the fence, in this order: a request that waited may have outlived 
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -28,6 +28,7 @@ PAGE_SIZE = 500
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 _APPLY = "application/apply-patch+yaml"  # a JSON body is YAML
 _MERGE = "application/merge-patch+json"
+_JSON_PATCH = "application/json-patch+json"
 _JSON = "application/json"
 
 
@@ -203,6 +204,13 @@ class KubeApi:
         )
         return self._body(response, about=str(key))
 
+    async def json_patch(self, kind: Kind, key: Key, operations: Sequence[Mapping[str, Any]]) -> Manifest:
+        """RFC 6902. A "test" that fails is an InvalidSpec, like a result that the API server does not accept."""
+        response = await self._send(
+            "patch", kind, "PATCH", kind.object_path(key), about=str(key), content=operations, media_type=_JSON_PATCH
+        )
+        return self._body(response, about=str(key))
+
     async def delete(self, kind: Kind, key: Key, *, uid: str, propagation: str = "Background") -> Manifest | None:
         """Only the object of that uid. None when it is gone now, else the object while finalizers hold it.
 
@@ -265,7 +273,7 @@ class KubeApi:
         *,
         about: str,
         parameters: Mapping[str, str] | None = None,
-        content: Mapping[str, Any] | None = None,
+        content: Mapping[str, Any] | Sequence[Any] | None = None,
         media_type: str = _JSON,
         subresource: str = "",
     ) -> httpx.Response:

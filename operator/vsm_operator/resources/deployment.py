@@ -199,9 +199,19 @@ def _server_resources(spec: McpServerSpec, settings: Settings) -> Manifest:
         **spec.resources.limits,
     }
     requests: dict[str, str | int] = {"cpu": "10m", "memory": "64Mi", **spec.resources.requests}
-    for name, amount in requests.items():
-        if name not in spec.resources.requests and value_of(amount) > value_of(limits[name]):
-            requests[name] = limits[name]
+    for name, limit in limits.items():
+        if not value_of(limit):
+            raise InvalidSpec("InvalidSpec", f"spec.resources.limits.{name} is 0, which would be no limit at all")
+        asked = requests.get(name, 0)
+        if value_of(asked) <= value_of(limit):
+            continue
+        if name in spec.resources.requests:
+            raise InvalidSpec(
+                "InvalidSpec",
+                f"spec.resources.requests.{name} is {asked}, more than the limit of {limit}: "
+                f"set spec.resources.limits.{name} as well, or ask for less",
+            )
+        requests[name] = limit
     return resources(requests=requests, limits=limits)
 
 

@@ -1,6 +1,6 @@
 """Who may reach a server, and what it may reach: as good as nothing."""
 
-from vsm_operator.api.v1alpha1 import ADMIN_PORT, BRIDGE_PORT, McpServerSpec
+from vsm_operator.api.v1alpha1 import ADMIN_PORT, BRIDGE_PORT, McpServerSpec, NetworkPeer
 from vsm_operator.kube.manifest import Manifest
 from vsm_operator.resources.common import LABEL_NAME, NAMESPACE_NAME_LABEL, Owner
 from vsm_operator.resources.registry import Registry
@@ -15,7 +15,7 @@ def network_policy(spec: McpServerSpec, *, owner: Owner, registry: Registry, set
     }
     ingress: list[Manifest] = [{"from": [operator], "ports": [_tcp(BRIDGE_PORT), _tcp(ADMIN_PORT)]}]
     if spec.network.allow_from:
-        peers = [peer.to_api() for peer in spec.network.allow_from]
+        peers = [_peer(peer) for peer in spec.network.allow_from]
         ingress.append({"from": peers, "ports": [_tcp(BRIDGE_PORT)]})
     rules: Manifest = {
         "podSelector": {"matchLabels": owner.labels},
@@ -30,6 +30,18 @@ def network_policy(spec: McpServerSpec, *, owner: Owner, registry: Registry, set
         "metadata": owner.metadata(),
         "spec": rules,
     }
+
+
+def _peer(peer: NetworkPeer) -> Manifest:
+    """As the API server prints it: an empty selector stays and means everything, an empty list or map inside goes."""
+    return {name: _without_empty(value) for name, value in peer.to_api().items()}
+
+
+def _without_empty(node: Manifest) -> Manifest:
+    kept = {name: value for name, value in node.items() if value not in ([], {})}
+    if expressions := kept.get("matchExpressions"):
+        kept["matchExpressions"] = [_without_empty(expression) for expression in expressions]
+    return kept
 
 
 def _tcp(port: int) -> Manifest:

@@ -1,6 +1,7 @@
 """Verified wheels into one tree, site-packages/ and bin/: no bytecode, no installer's marks, nothing from the clock."""
 
 import base64
+import configparser
 import hashlib
 import io
 import os
@@ -11,7 +12,8 @@ from typing import BinaryIO, Literal
 
 import installer
 from installer.destinations import WheelDestination
-from installer.records import Hash, RecordEntry
+from installer.exceptions import InstallerError
+from installer.records import Hash, InvalidRecordEntry, RecordEntry
 from installer.sources import WheelFile
 from installer.utils import Scheme, construct_record_file
 
@@ -35,7 +37,7 @@ def install(wheel: Path, writer: TreeWriter, *, what: str) -> tuple[str, ...]:
             installer.install(source, destination, additional_metadata={})
     except UnsafeEntry as error:
         raise IntakeError(IntakeReason.UNSAFE_ARCHIVE, f"the wheel of {what} is refused: {error}") from error
-    except (ValueError, AssertionError, KeyError, SyntaxError) as error:
+    except (InstallerError, InvalidRecordEntry, configparser.Error, ValueError, AssertionError, KeyError) as error:
         message = f"the wheel of {what} cannot be installed: {str(error)[:300]}"
         raise IntakeError(IntakeReason.UNSAFE_ARCHIVE, message) from error
     return tuple(sorted(destination.executables))

@@ -26,7 +26,7 @@ while time.monotonic() < deadline:
         code, body = 0, str(error).encode()
     if not seen or seen[-1] != code:
         seen.append(code)
-        print(json.dumps({"at": time.time(), "code": code, "body": body.decode(errors="replace")}), flush=True)  # noqa: T201
+        print(json.dumps({"at": time.time(), "code": code, "body": body.decode(errors="replace")}), flush=True)
     if code == request["last"] and request["after"] in seen:
         break
     time.sleep(request["every_seconds"])

@@ -1,6 +1,6 @@
-"""The official MCP client, as a program: stdin {"servers": [{"url", "calls": [[tool, arguments]...]}]}, answers on stdout.
+"""The official MCP client, as a program: JSON in on stdin, JSON out on stdout.
 
-All servers are asked side by side; what one of them does wrong is its own "error".
+In: {"servers": [{"url", "calls": [[tool, arguments]...]}]}. All servers are asked side by side; what one of them does wrong is its own "error".
 """
 
 import asyncio

@@ -99,8 +99,8 @@ def lock(packages: Mapping[str, Mapping[str, Any]], *, root: Mapping[str, str]) 
     return json.dumps({"lockfileVersion": 3, "packages": {"": {"dependencies": dict(root)}, **packages}})
 
 
-def entry(name: str, version: str = "1.0.0", **more: Any) -> dict[str, Any]:
+def entry(package: str, version: str = "1.0.0", **more: Any) -> dict[str, Any]:
     """A lock entry as npm writes it for a package from the registry."""
-    base = name.rsplit("/", 1)[-1]
-    resolved = f"https://registry.invalid/{name}/-/{base}-{version}.tgz"
-    return {"version": version, "resolved": resolved, "integrity": sri(f"{name}@{version}".encode())} | more
+    base = package.rsplit("/", 1)[-1]
+    resolved = f"https://registry.invalid/{package}/-/{base}-{version}.tgz"
+    return {"version": version, "resolved": resolved, "integrity": sri(f"{package}@{version}".encode())} | more

@@ -182,7 +182,9 @@ def test_optional_packages_for_other_platforms_are_left_out_with_all_that_only_t
             "node_modules/server": entry(
                 "server", dependencies={"shared": "1"}, optionalDependencies={"mac": "1", "native": "1"}
             ),
-            "node_modules/mac": entry("mac", optional=True, os=["darwin"], dependencies={"mac-only": "1", "shared": "1"}),
+            "node_modules/mac": entry(
+                "mac", optional=True, os=["darwin"], dependencies={"mac-only": "1", "shared": "1"}
+            ),
             "node_modules/mac-only": entry("mac-only", optional=True, dependencies={"deeper": "1"}),
             "node_modules/deeper": entry("deeper", optional=True),
             "node_modules/native": entry("native", optional=True, os=["linux"], cpu=["x64"], libc=["glibc"]),
@@ -269,7 +271,9 @@ def test_the_lock_in_the_bundle_is_the_same_for_a_registry_and_its_mirror() -> N
     assert json.loads(text)["packages"]["node_modules/server"]["integrity"].startswith("sha512-")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"lockfileVersion": 2, "packages": {"": {}}}', '{"lockfileVersion": 3, "packages": {}}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"lockfileVersion": 2, "packages": {"": {}}}', '{"lockfileVersion": 3, "packages": {}}']
+)
 def test_a_lock_of_another_kind_is_a_failed_resolution(text: str) -> None:
     with pytest.raises(IntakeError) as caught:
         parse_lock(text)

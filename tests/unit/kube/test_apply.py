@@ -211,6 +211,18 @@ async def test_foreign_harm_is_undone_with_one_write(
     assert await world.writes_of_one_pass() == []
 
 
+async def test_an_object_replaced_under_our_hands_is_left_alone(world: World) -> None:
+    await world.converge()
+    key = DEPLOYMENT.key("ns", "w")
+    world.server.edit(DEPLOYMENT, key, add_container)
+    world.server.watcher = lambda kind, event, body: None
+    world.server.remove(DEPLOYMENT, key)
+    mine = world.server.put(DEPLOYMENT, {"metadata": {"name": "w", "namespace": "ns"}, "spec": {"mine": True}})
+    with pytest.raises(Conflict, match="was replaced"):
+        await world.converge()
+    assert world.server.objects[key] == mine
+
+
 async def test_a_deleted_child_is_made_again_with_one_write(world: World) -> None:
     await world.converge()
     world.server.remove(SERVICE, SERVICE.key("ns", "w"))

@@ -33,6 +33,7 @@ CALLS: dict[str, Callable[[KubeApi], Any]] = {
     "create": lambda api: api.create(DEPLOYMENT, MANIFEST),
     "replace": lambda api: api.replace(DEPLOYMENT, MANIFEST),
     "merge_patch": lambda api: api.merge_patch(DEPLOYMENT, KEY, {}),
+    "json_patch": lambda api: api.json_patch(DEPLOYMENT, KEY, []),
     "delete": lambda api: api.delete(DEPLOYMENT, KEY, uid="u1"),
 }
 every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
@@ -102,7 +103,7 @@ async def test_answers_become_errors_of_ours(
     assert type(caught.value) is want
 
 
-@pytest.mark.parametrize("verb", ["apply", "apply_status", "create", "replace", "merge_patch"])
+@pytest.mark.parametrize("verb", ["apply", "apply_status", "create", "replace", "merge_patch", "json_patch"])
 async def test_not_found_on_a_write_is_a_conflict(verb: str) -> None:
     async with answering(failure(404, "NotFound", 'namespaces "ns" not found')) as api:
         with pytest.raises(errors.Conflict, match='namespaces "ns" not found'):

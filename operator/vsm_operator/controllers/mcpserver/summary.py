@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from vsm_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason, set_condition
+from vsm_operator.api.conditions import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    Reason,
+    find_condition,
+    set_condition,
+)
 from vsm_operator.api.v1alpha1 import McpServerSpec, McpServerStatus, Phase, ServerInfo, ToolsStatus
 from vsm_operator.controllers.mcpserver.facts import Bundled, Facts, NotBundled, NotNeeded, Verified, Waiting
 from vsm_operator.controllers.podfacts import Problem, newest_first
@@ -48,6 +55,11 @@ class Outcome:
     message: str
 
 
+_SERVES = Outcome(Phase.READY, "True", Reason.SERVING, "handshake and tools/list are answered through the Service")
+_ON_THE_WAY = frozenset({Phase.SUSPENDED, Phase.STARTING})
+"""Without a pod on purpose, or not long enough to call it a loss."""
+
+
 def is_settled(status: McpServerStatus, *, generation: int, retry: str) -> bool:
     """Whether this spec has ended in a terminal phase, and nobody has asked for another try since."""
     return (
@@ -84,6 +96,9 @@ def summarise(facts: Facts, *, now: datetime) -> McpServerStatus:
                 "verified_revision": facts.verification.revision,
             }
         )
+    elif facts.revision and facts.rollout.complete and not facts.was_ready:
+        # No pod of the verified revision is left: it can no longer be what makes this server ready.
+        status = status.model_copy(update={"verified_revision": None})
     conditions = list(facts.before.conditions)
     for kind, state, reason, message in (
         (ConditionType.FETCHED, *_fetched(facts)),
@@ -175,7 +190,7 @@ def _without_bundle(facts: Facts, intake: Waiting | NotBundled) -> Outcome:
 
 def _with_old_revision(facts: Facts, outcome: Outcome) -> Outcome:
     """An update that does not get anywhere leaves what serves today alone, and says both."""
-    if not facts.rollout.available:
+    if not facts.rollout.available or facts.before.verified_revision is None:
         return outcome
     failing = outcome.phase in (Phase.FAILED, Phase.REJECTED)
     return Outcome(
@@ -187,14 +202,20 @@ def _with_old_revision(facts: Facts, outcome: Outcome) -> Outcome:
 
 
 def _complete(facts: Facts) -> Outcome:
-    kept = facts.was_ready and facts.before.phase == Phase.READY
-    if kept or (isinstance(facts.verification, Verified) and facts.verification.revision == facts.revision):
-        return Outcome(Phase.READY, "True", Reason.SERVING, "handshake and tools/list are answered through the Service")
-    phase = Phase.DEGRADED if facts.was_ready else Phase.STARTING
+    if facts.was_ready and _is_ready(facts.before):
+        return _SERVES
+    if isinstance(facts.verification, Verified) and facts.verification.revision == facts.revision:
+        return _SERVES
+    phase = Phase.DEGRADED if facts.was_ready and facts.before.phase not in _ON_THE_WAY else Phase.STARTING
     trouble = "" if isinstance(facts.verification, Verified) else facts.verification.message
     if trouble:
         return Outcome(phase, "False", Reason.HANDSHAKE_FAILED, f"the pod is ready, but through the Service: {trouble}")
     return Outcome(phase, "False", Reason.STARTING, _STARTING)
+
+
+def _is_ready(status: McpServerStatus) -> bool:
+    condition = find_condition(status.conditions, ConditionType.READY)
+    return condition is not None and condition.status == "True"
 
 
 def _incomplete(facts: Facts) -> Outcome:
@@ -214,6 +235,8 @@ def _degraded(facts: Facts, problem: Problem | None) -> Outcome:
     if reason == Reason.CRASH_AT_START:
         reason = Reason.CRASHED
     text = problem.message if problem else "a pod is not ready; it is being restarted"
+    if problem is None and not facts.rollout.available and facts.before.phase in _ON_THE_WAY:
+        return Outcome(Phase.STARTING, "False", Reason.STARTING, _STARTING)
     if facts.rollout.available:
         return Outcome(Phase.DEGRADED, "True", reason, f"{facts.rollout.available} pods serve; another one: {text}")
     return Outcome(Phase.DEGRADED, "False", reason, text)
@@ -232,7 +255,9 @@ def _problem(facts: Facts) -> Problem | None:
     text = f"{bridge.message}; its last lines: {tail}" if tail else bridge.message
     reason = Reason.CRASH_AT_START if bridge.reason == "Exited" else Reason.HANDSHAKE_FAILED
     if bridge.reason == "ConnectFailed":
-        return None  # the server container is still starting
+        # The server container is still starting; said only when that takes long.
+        slow = bridge.consecutive_failures >= FAILED_STARTS
+        return Problem(Reason.STARTING, f"nothing answers inside the pod yet: {text}") if slow else None
     return Problem(reason, text, lasting)
 
 
