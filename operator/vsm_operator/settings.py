@@ -5,6 +5,7 @@ A malformed or unknown VSM_* variable stops the start: `Settings.from_env` lists
 """
 
 from collections.abc import Mapping
+from ipaddress import ip_network
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -35,7 +36,9 @@ def _items(value: Any) -> Any:
 
 def _http_url(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if any(character.isspace() or not character.isprintable() for character in value):
+        raise ValueError("a URL contains no blanks")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         raise ValueError("an http:// or https:// URL is needed, such as https://registry.example.com/npm/")
     if parts.username or parts.password:
         raise ValueError("credentials do not belong into this URL: it is shown in objects that many can read")
@@ -46,14 +49,31 @@ def _optional_url(value: str) -> str:
     return _http_url(value) if value else value
 
 
-def _quantity(value: str) -> str:
+def _limit(value: str) -> str:
+    if not quantity.value_of(value):
+        raise ValueError("0 would be no limit at all")
     return quantity.canonical(value)
 
 
-CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_items)]
+def _cidr(value: str) -> str:
+    return str(ip_network(value))
+
+
+def _switched_on(value: bool) -> bool:
+    if not value:
+        raise ValueError("false is refused: no unverified or unconfined server can run here")
+    return value
+
+
+_NAME = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
+Name = Annotated[str, Field(pattern=_NAME)]
+OptionalName = Annotated[str, Field(pattern=rf"^$|{_NAME}")]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_items)]
+Cidrs = Annotated[tuple[Annotated[str, AfterValidator(_cidr)], ...], BeforeValidator(_items)]
+Protection = Annotated[bool, AfterValidator(_switched_on)]
 Url = Annotated[str, AfterValidator(_http_url)]
 OptionalUrl = Annotated[str, AfterValidator(_optional_url)]
-Quantity = Annotated[str, AfterValidator(_quantity)]
+Limit = Annotated[str, AfterValidator(_limit)]
 
 
 class Settings(BaseModel):
@@ -61,11 +81,11 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    namespace: str = "vsm-system"
+    namespace: Name = "vsm-system"
     """The operator's own namespace: intake Jobs, the bundle registry and the Lease live there."""
-    watch_namespaces: CommaSeparated = ()
+    watch_namespaces: Names = ()
     """Namespaces whose McpServers are reconciled; empty means all."""
-    pod_name: str = "vsm-operator"
+    pod_name: Name = "vsm-operator"
     """Identity in the Lease and in the User-Agent."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     workers: int = Field(8, ge=1, le=64)
@@ -78,12 +98,12 @@ class Settings(BaseModel):
     runtime_image: str = Field(min_length=1)
     """Image of intake Jobs and of the load, server and bridge containers."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
-    image_pull_secrets: CommaSeparated = ()
-    runtime_class_name: str = ""
+    image_pull_secrets: Names = ()
+    runtime_class_name: OptionalName = ""
     """RuntimeClass of every pod that runs foreign code, such as gvisor. A server cannot choose its own box."""
-    server_cpu_limit: Quantity = "500m"
-    server_memory_limit: Quantity = "512Mi"
-    server_ephemeral_storage_limit: Quantity = "1Gi"
+    server_cpu_limit: Limit = "500m"
+    server_memory_limit: Limit = "512Mi"
+    server_ephemeral_storage_limit: Limit = "1Gi"
     server_max_pids: int = Field(256, ge=16, le=32768)
     """Processes and threads of one server."""
 
@@ -99,7 +119,7 @@ class Settings(BaseModel):
     """Simple index. Empty: uv's own default."""
     https_proxy: OptionalUrl = ""
     no_proxy: str = ""
-    ca_bundle_configmap: str = ""
+    ca_bundle_configmap: OptionalName = ""
     """ConfigMap in the operator's namespace whose key ca.crt replaces the trusted CAs of intake Jobs."""
 
     registry_embedded: bool = True
@@ -107,27 +127,18 @@ class Settings(BaseModel):
     registry_push_url: Url = "http://vsm-registry.vsm-system.svc:5000"
     registry_pull_url: Url = "http://vsm-registry.vsm-system.svc:5001"
     registry_repository: str = Field("vsm/bundles", pattern=r"^[a-z0-9]+([._/-][a-z0-9]+)*$")
-    registry_credentials_secret: str = "vsm-registry-credentials"  # noqa: S105 - a name
-    registry_pull_secret: str = ""
+    registry_credentials_secret: Name = "vsm-registry-credentials"  # noqa: S105 - a name
+    registry_pull_secret: OptionalName = ""
     """Secret with username and password in each server's namespace, for a registry that wants them for pulls."""
-    registry_cidrs: CommaSeparated = ()
+    registry_cidrs: Cidrs = ()
     """Where pods may pull bundles from when the registry is not the embedded one."""
 
-    security_enabled: bool = True
-    sandbox_enabled: bool = True
+    security_enabled: Protection = True
+    sandbox_enabled: Protection = True
     audit_logging: bool = True
     """One structured log line for every object written and every server admitted or refused."""
     anthropic_api_key: SecretStr = SecretStr("")
     """Accepted and never logged; nothing uses it before language-model advice exists."""
-
-    @model_validator(mode="after")
-    def _protection_cannot_be_switched_off(self) -> Self:
-        for name in ("security_enabled", "sandbox_enabled"):
-            if not getattr(self, name):
-                raise ValueError(
-                    f"{PREFIX}{name.upper()}=false is refused: no unverified or unconfined server can run here"
-                )
-        return self
 
     @model_validator(mode="after")
     def _foreign_registry_has_a_place_in_the_network(self) -> Self:

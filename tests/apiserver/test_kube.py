@@ -1,5 +1,6 @@
 """The kube layer against a real API server: what only it knows of server-side apply, preconditions and paging."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -138,6 +139,14 @@ async def world(api: KubeApi, namespace: str) -> World:
 
 
 async def versions(world: World) -> list[str]:
+    """Of the children, once the Deployment's own controller has said all it has to say."""
+    async with asyncio.timeout(30):
+        while True:
+            deployment = await world.live(DEPLOYMENT)
+            reasons = {condition["reason"] for condition in deployment.get("status", {}).get("conditions", ())}
+            if {"MinimumReplicasAvailable", "NewReplicaSetAvailable"} <= reasons:
+                break
+            await asyncio.sleep(0.05)
     return [(await world.live(kind))["metadata"]["resourceVersion"] for kind in CHILDREN]
 
 

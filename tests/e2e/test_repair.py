@@ -1,6 +1,5 @@
 """Children are what the spec says, whoever touches them, and leave with their owner."""
 
-from collections.abc import Callable
 from copy import deepcopy
 
 import pytest
@@ -10,7 +9,6 @@ from support.kubectl import Manifest
 from support.mcpservers import Server, mcp_server, npm, probe_server, wait_for
 
 REPAIR_SECONDS = 30.0
-Harm = Callable[[Cluster, Server], None]
 
 
 @pytest.fixture(scope="module")
@@ -20,20 +18,6 @@ def victim(cluster: Cluster, namespace: str) -> Server:
     cluster.apply(probe_server("victim", namespace, network={"allowFrom": [callers]}))
     server.wait_ready()
     return server
-
-
-def patched(kind: str, *operations: Manifest) -> Harm:
-    def harm(cluster: Cluster, server: Server) -> None:
-        cluster.patch(kind, server.child, server.namespace, list(operations))
-
-    return harm
-
-
-def deleted(kind: str) -> Harm:
-    def harm(cluster: Cluster, server: Server) -> None:
-        cluster.delete(kind, server.child, server.namespace)
-
-    return harm
 
 
 def add(path: str, value: object) -> Manifest:
@@ -46,40 +30,36 @@ def replace(path: str, value: object) -> Manifest:
 
 _SERVER = "/spec/template/spec/containers/0"
 _SIDECAR = {"name": "sidecar", "image": "localhost/foreign:1", "command": ["sleep", "1"]}
-_ANYBODY = {"from": [{"namespaceSelector": {}}]}
+_ANYBODY = {"namespaceSelector": {}}
+
+HARMS: dict[str, tuple[str, Manifest | None]] = {
+    # what happens: kind of the child, and a JSON patch (None deletes it)
+    "deployment deleted": ("deployment", None),
+    "service deleted": ("service", None),
+    "policy deleted": ("networkpolicy", None),
+    "replicas edited": ("deployment", replace("/spec/replicas", 3)),
+    "image edited": ("deployment", replace(f"{_SERVER}/image", "localhost/foreign:1")),
+    "memory limit raised": ("deployment", replace(f"{_SERVER}/resources/limits/memory", "8Gi")),
+    "variable added": ("deployment", add(f"{_SERVER}/env/-", {"name": "EVIL", "value": "1"})),
+    "container added": ("deployment", add("/spec/template/spec/containers/-", _SIDECAR)),
+    "ingress rule added": ("networkpolicy", add("/spec/ingress/-", {"from": [_ANYBODY]})),
+    "peer added to our own rule": ("networkpolicy", add("/spec/ingress/1/from/-", _ANYBODY)),
+    "egress opened": ("networkpolicy", add("/spec/egress/-", {})),
+    "service redirected": ("service", replace("/spec/ports/0/targetPort", 8081)),
+    "selector edited": ("service", add("/spec/selector/evil", "yes")),
+}
 
 
-@pytest.mark.parametrize(
-    ("kind", "harm"),
-    [
-        pytest.param("deployment", deleted("deployment"), id="deployment deleted"),
-        pytest.param("service", deleted("service"), id="service deleted"),
-        pytest.param("networkpolicy", deleted("networkpolicy"), id="policy deleted"),
-        pytest.param("deployment", patched("deployment", replace("/spec/replicas", 3)), id="replicas edited"),
-        pytest.param("deployment", patched("deployment", replace(f"{_SERVER}/image", "localhost/foreign:1")), id="image edited"),
-        pytest.param("deployment", patched("deployment", add(f"{_SERVER}/env/-", {"name": "EVIL", "value": "1"})), id="env added"),
-        pytest.param("deployment", patched("deployment", add("/spec/template/spec/containers/-", _SIDECAR)), id="container added"),
-        pytest.param(
-            "deployment",
-            patched("deployment", replace(f"{_SERVER}/resources/limits/memory", "8Gi")),
-            id="memory limit raised",
-        ),
-        pytest.param("networkpolicy", patched("networkpolicy", add("/spec/ingress/-", _ANYBODY)), id="ingress rule added"),
-        pytest.param("networkpolicy", patched("networkpolicy", add("/spec/egress/-", {})), id="egress opened"),
-        pytest.param(
-            "networkpolicy",
-            patched("networkpolicy", add("/spec/ingress/1/from/-", {"namespaceSelector": {}})),
-            id="peer added to a rule of ours",
-        ),
-        pytest.param("service", patched("service", replace("/spec/ports/0/targetPort", 8081)), id="service redirected"),
-        pytest.param("service", patched("service", add("/spec/selector/evil", "yes")), id="selector edited"),
-    ],
-)  # fmt: skip
-def test_a_child_is_restored_after(cluster: Cluster, victim: Server, kind: str, harm: Harm) -> None:
+@pytest.mark.parametrize("name", HARMS)
+def test_a_child_is_restored_after(cluster: Cluster, victim: Server, name: str) -> None:
+    kind, change = HARMS[name]
     before = cluster.read(kind, victim.child, victim.namespace)
     with cluster.kubectl.watch(kind, namespace=victim.namespace, name=victim.child) as watch:
         watch.until(lambda event: not event.deleted, wanted="the child", timeout_seconds=20)
-        harm(cluster, victim)
+        if change is None:
+            cluster.delete(kind, victim.child, victim.namespace)
+        else:
+            cluster.patch(kind, victim.child, victim.namespace, [change])
         watch.until(
             lambda event: event.deleted or meant(event.object) != meant(before), wanted="harm", timeout_seconds=20
         )
@@ -148,5 +128,7 @@ def test_deleting_a_server_ends_the_intake_that_only_it_wanted(cluster: Cluster,
         )
     pods = {"job-name": job["name"]}
     cluster.wait_until(
-        lambda: not cluster.objects("pods", SYSTEM_NAMESPACE, selector=pods), wanted="end of its pod", timeout_seconds=60
+        lambda: not cluster.objects("pods", SYSTEM_NAMESPACE, selector=pods),
+        wanted="end of its pod",
+        timeout_seconds=60,
     )

@@ -4,8 +4,9 @@ The Job's name is the request's key, so asking twice, a restart in between, or t
 Nothing is remembered here: what is known follows from McpServer statuses, Jobs and their pods in the Store.
 """
 
+import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vsm_operator.api.conditions import Reason
@@ -37,6 +38,8 @@ class IntakeDesk:
     store: Store
     cluster: Cluster
     settings: Settings
+    _counting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held from the count to the creation: two workers must not both see the last free place."""
 
     def request(self, package: PackageRef) -> IntakeRequest:
         """The intake that stands for this package under the registries in force."""
@@ -56,9 +59,10 @@ class IntakeDesk:
 
     async def ask(self, request: IntakeRequest) -> Intake:
         """Like `look`, and starts the Job when there is none and a place is free."""
-        known = self.look(request)
-        if known is not None:
-            return known
+        async with self._counting:
+            return self.look(request) or await self._start(request)
+
+    async def _start(self, request: IntakeRequest) -> Intake:
         busy = sum(1 for job in self.store.list(JOB) if not job.deleting and _verdict(job) is None)
         limit = self.settings.max_concurrent_installs
         if busy >= limit:

@@ -2,7 +2,7 @@
 
 Spoken is MCP 2025-11-25 over Streamable HTTP: initialize, notifications/initialized, tools/list with all its pages.
 The answers come from untrusted code: sizes, pages and time are bounded, and only what is used is read out of them.
-Compressed answers are not asked for and not unpacked: a small one could become a very large one.
+Compressed answers are refused: a small one could become a very large one.
 """
 
 import json
@@ -189,7 +189,9 @@ class _Bounded(httpx.AsyncByteStream):
         self._budget = budget
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._response.aiter_raw():
+        if "Content-Encoding" in self._response.headers:
+            raise HandshakeFailed("an answer is compressed, which was not asked for")
+        async for chunk in self._response.aiter_bytes():
             self._budget.spend(len(chunk))
             yield chunk
 

@@ -1,6 +1,7 @@
 """The official MCP client, as a program: JSON in on stdin, JSON out on stdout.
 
-In: {"servers": [{"url", "calls": [[tool, arguments]...]}]}. All servers are asked side by side; what one of them does wrong is its own "error".
+In: {"servers": [{"url", "calls": [[tool, arguments]...]}]}. All servers are asked side by side, and answered for in the
+same order; what one of them does wrong is its own "error".
 """
 
 import asyncio

@@ -1,5 +1,7 @@
 """The McpServer reconciler against an API server in memory: what exists, what is said, and what it cost."""
 
+import asyncio
+
 import httpx
 import pytest
 
@@ -94,6 +96,12 @@ async def test_intake_beyond_the_limit_waits_and_says_so(world: World) -> None:
     assert world.ready(waiting) == ("Pending", "False", "Queued")
     assert len(world.children(JOB)) == 2
     assert (await world.look(waiting)).requeue_after is not None
+
+
+async def test_intake_limit_holds_when_many_workers_ask_at_once(world: World) -> None:
+    servers = [world.server(f"s{number}", version=f"1.0.{number}") for number in range(8)]
+    await asyncio.gather(*(world.look(server) for server in servers))
+    assert len(world.children(JOB)) == 2
 
 
 @pytest.mark.parametrize(

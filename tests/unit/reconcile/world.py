@@ -233,7 +233,9 @@ class World:
             }
             if "id" not in message:
                 return httpx.Response(202)
-            return httpx.Response(200, json={"jsonrpc": "2.0", "id": message["id"], "result": results[message["method"]]})
+            return httpx.Response(
+                200, json={"jsonrpc": "2.0", "id": message["id"], "result": results[message["method"]]}
+            )
 
         self.answer = answer
 
@@ -251,4 +253,6 @@ class World:
 
 def _request(job: Body) -> IntakeRequest:
     environment = job["spec"]["template"]["spec"]["containers"][0]["env"]
-    return IntakeRequest.from_json(next(entry["value"] for entry in environment if entry["name"] == "VSM_INTAKE_REQUEST"))
+    return IntakeRequest.from_json(
+        next(entry["value"] for entry in environment if entry["name"] == "VSM_INTAKE_REQUEST")
+    )
