@@ -105,8 +105,8 @@ def _pod(request: IntakeRequest, settings: Settings) -> Manifest:
                 "command": ["/opt/vsm/venv/bin/python", "-m", "vsm_runtime.intake"],
                 "env": literal_env(_environment(request, settings)),
                 "resources": resources(
-                    requests={"cpu": "100m", "memory": "128Mi"},
-                    limits={"cpu": "2", "memory": "1Gi", "ephemeral-storage": "5Gi"},
+                    requests={"cpu": "50m", "memory": "128Mi"},
+                    limits={"cpu": "1", "memory": "1Gi", "ephemeral-storage": "5Gi"},
                 ),
                 "securityContext": container_security(TRUSTED_UID),
                 "volumeMounts": mounts,

@@ -142,8 +142,9 @@ class StdioLink:
     async def close(self) -> Ending:
         self._receiver = None
         for transport in (self._stdin, self._lease):
-            if transport is not None:
-                # What the server has not read by now it never will; abort, since close waits for it to read.
+            # What the server has not read by now it never will; abort, since close waits for it to read. A transport
+            # whose other end went away has closed itself, and does not bear a second end.
+            if transport is not None and not transport.is_closing():
                 transport.abort()
         ending = await self._control.ending_of(self._start, timeout_seconds=ENDING_SECONDS)
         if self._stdout is not None:

@@ -7,9 +7,11 @@ import io
 import json
 import tarfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 Member = tuple[tarfile.TarInfo, bytes]
 
@@ -104,3 +106,16 @@ def entry(package: str, version: str = "1.0.0", **more: Any) -> dict[str, Any]:
     base = package.rsplit("/", 1)[-1]
     resolved = f"https://registry.invalid/{package}/-/{base}-{version}.tgz"
     return {"version": version, "resolved": resolved, "integrity": sri(f"{package}@{version}".encode())} | more
+
+
+class Body(httpx.SyncByteStream):
+    """A response's body as it comes from the network; `broken` ends it with a lost connection."""
+
+    def __init__(self, data: bytes, *, broken: bool = False) -> None:
+        self._data = data
+        self._broken = broken
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._data
+        if self._broken:
+            raise httpx.ReadError("connection reset")

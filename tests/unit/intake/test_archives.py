@@ -5,8 +5,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from unit.intake.kit import Member, file, special, tar, tgz
 
+from unit.intake.kit import Member, file, special, tar, tgz
 from vsm_runtime.archives import ArchiveLimits, ArchiveTooLarge, TreeWriter, UnsafeEntry, read_tar_gz
 
 GENEROUS = ArchiveLimits(max_bytes=10**9, max_entries=10_000, ratio_floor_bytes=3_000_000)

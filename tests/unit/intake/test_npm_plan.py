@@ -2,10 +2,10 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from unit.intake.kit import entry, lock, sri
 
+from unit.intake.kit import entry, lock, sri
 from vsm_operator.domain.intake import IntakeReason
 from vsm_runtime.intake.errors import IntakeError
 from vsm_runtime.intake.npm_lock import parse_lock
@@ -287,6 +287,7 @@ json_values = st.recursive(
 )
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["node_modules/a", "node_modules/a/node_modules/b", "", "node_modules/@s/c", "x"]),

@@ -4,8 +4,8 @@ from typing import Any
 
 import httpx
 import pytest
-from unit.intake.kit import file, npm_tarball, special, sri, tgz
 
+from unit.intake.kit import file, npm_tarball, special, sri, tgz
 from vsm_operator.domain.intake import IntakeReason
 from vsm_operator.domain.packages import Ecosystem, PackageRef
 from vsm_runtime.archives import ArchiveLimits

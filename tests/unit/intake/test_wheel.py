@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.intake.kit import record_hash, wheel
 
+from unit.intake.kit import record_hash, wheel
 from vsm_operator.domain.intake import IntakeReason
 from vsm_runtime.archives import ArchiveLimits, TreeWriter
 from vsm_runtime.intake.errors import IntakeError
@@ -38,7 +38,9 @@ def test_an_honest_wheel_is_described(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("record", "named"),
     [
-        pytest.param({"demo/__init__.py": record_hash(b"other")}, "demo/__init__.py", id="changed after it was recorded"),
+        pytest.param(
+            {"demo/__init__.py": record_hash(b"other")}, "demo/__init__.py", id="changed after it was recorded"
+        ),
         pytest.param({"demo/__init__.py": None}, "demo/__init__.py", id="not recorded"),
         pytest.param({"demo/__init__.py": ""}, "demo/__init__.py", id="recorded without a hash"),
         pytest.param({"demo/__init__.py": "md5=rL0Y20zC-Fzt72VPzMSk2A"}, "demo/__init__.py", id="recorded with md5"),

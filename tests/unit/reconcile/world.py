@@ -50,7 +50,7 @@ class World:
         self.settings = settings
         self.fake = FakeApiServer(MCP_SERVER, *CORE_KINDS)
         self.clock = FakeClock()
-        self.answer: Callable[[httpx.Request], httpx.Response] = lambda request: httpx.Response(503, text="not yet")
+        self.answer: Callable[[httpx.Request], httpx.Response] = lambda _: httpx.Response(503, text="not yet")
         self.queued: set[Key] = set()
         self.start()
 
@@ -75,7 +75,7 @@ class World:
             registry=registry,
             probes=Probes(
                 background=self.background,  # type: ignore[arg-type]
-                http=httpx.AsyncClient(transport=httpx.MockTransport(lambda request: self.answer(request))),
+                http=httpx.AsyncClient(transport=httpx.MockTransport(self._answer)),
                 clock=self.clock,
                 enqueue=self.queued.add,
                 deadline_seconds=5,
@@ -89,6 +89,9 @@ class World:
             if self.store.holds(kind):
                 self.router.observed(kind, body)
         self.fake.watcher = self._watch
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        return self.answer(request)
 
     def _watch(self, kind: Any, event: str, body: Body) -> None:
         if self.store.holds(kind):
