@@ -56,9 +56,10 @@ images: ## build both images as OCI archives in the cache, without Docker
 lock: ## make the lock files again (LOCK_ARGS=--upgrade takes newer versions)
 	@$(DEVENV) lock $(LOCK_ARGS)
 
-.PHONY: crds
-crds: dev ## write the custom resource definitions from the models
+.PHONY: generate
+generate: dev ## write what is generated: CRDs from the models, the charts' copies and roles, manifests/install
 	@$(BIN)/python -m vsm_operator.api.crd
+	@PYTHONPATH=operator:tools PATH="$(CURDIR)/.local/bin:$$PATH" $(BIN)/python -m chartgen
 
 .PHONY: bench
 bench: dev ## measure, on the cluster of `make up`

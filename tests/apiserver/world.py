@@ -18,20 +18,20 @@ WIDGET = Kind("test.vsm-mcp.io", "v1", "widgets", "Widget")
 _ANY: dict[str, Any] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 
-def widget_definition() -> dict[str, Any]:
+def widget_definition(kind: Kind = WIDGET) -> dict[str, Any]:
     version = {
-        "name": WIDGET.version,
+        "name": kind.version,
         "served": True,
         "storage": True,
         "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": _ANY, "status": _ANY}}},
         "subresources": {"status": {}},
     }
-    names = {"plural": WIDGET.plural, "singular": "widget", "kind": WIDGET.kind}
+    names = {"plural": kind.plural, "singular": kind.kind.lower(), "kind": kind.kind}
     return {
         "apiVersion": CRD.api_version,
         "kind": CRD.kind,
-        "metadata": {"name": f"{WIDGET.plural}.{WIDGET.group}"},
-        "spec": {"group": WIDGET.group, "scope": "Namespaced", "names": names, "versions": [version]},
+        "metadata": {"name": f"{kind.plural}.{kind.group}"},
+        "spec": {"group": kind.group, "scope": "Namespaced", "names": names, "versions": [version]},
     }
 
 

@@ -53,17 +53,16 @@ def http(**fields: Any) -> Spec:
     return {"source": {"image": {"ref": IMAGE}}, "transport": "streamable-http", **fields}
 
 
-def _storage(**fields: Any) -> Spec:
+def storage(**fields: Any) -> Spec:
     return npm(storage=[{"name": "data", "mountPath": "/data", "emptyDir": {}} | fields])
 
 
-def _peer(**fields: Any) -> Spec:
+def peer(**fields: Any) -> Spec:
     return npm(network={"allowFrom": [fields]})
 
 
-def _resources(*, requests: Spec | None = None, limits: Spec | None = None) -> Spec:
-    given = {"requests": requests, "limits": limits}
-    return npm(resources={name: value for name, value in given.items() if value is not None})
+def resources(requests: Spec, limits: Spec) -> Spec:
+    return npm(resources={"requests": requests, "limits": limits})
 
 
 ACCEPTED = (
@@ -82,39 +81,49 @@ ACCEPTED = (
     Case(name="image with tag and digest", spec=image(f"example.com/a:1.2@{DIGEST}")),
     Case(name="http image", spec=http(port=8000, path="/mcp")),
     Case(name="http image without path", spec=http(port=8000)),
-    Case(name="everything at once", spec=npm(
-        command=["node", "/bundle/node_modules/mcp-server/index.js"],
-        args=["--root", "/data", "$(rm -rf /)", ""],
-        env=[
-            {"name": "LEVEL", "value": "info"},
-            {"name": "EMPTY", "value": ""},
-            {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "tokens", "key": "a.b-c", "optional": True}}},
-            {"name": "MODE", "valueFrom": {"configMapKeyRef": {"name": "modes", "key": "mode"}}},
-        ],
-        resources={"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": 1, "memory": "1Gi"}},
-        network={"allowFrom": [
-            {"podSelector": {"matchLabels": {"app": "agent"}}, "namespaceSelector": {}},
-            {"podSelector": {"matchExpressions": [{"key": "tier", "operator": "In", "values": ["a", "b"]}]}},
-            {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}},
-        ]},
-        storage=[
-            {"name": "data", "mountPath": "/data", "persistentVolumeClaim": {"claimName": "data"}, "readOnly": True},
-            {"name": "scratch", "mountPath": "/home/mcp/work", "emptyDir": {"sizeLimit": "1Gi"}},
-        ],
-        replicas=3,
-        suspend=True,
-    )),  # fmt: skip
+    Case(
+        name="everything at once",
+        spec=npm(
+            command=["node", "/bundle/node_modules/mcp-server/index.js"],
+            args=["--root", "/data", "$(rm -rf /)", ""],
+            env=[
+                {"name": "LEVEL", "value": "info"},
+                {"name": "EMPTY", "value": ""},
+                {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "tokens", "key": "a.b-c", "optional": True}}},
+                {"name": "MODE", "valueFrom": {"configMapKeyRef": {"name": "modes", "key": "mode"}}},
+            ],
+            resources={"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": 1, "memory": "1Gi"}},
+            network={
+                "allowFrom": [
+                    {"podSelector": {"matchLabels": {"app": "agent"}}, "namespaceSelector": {}},
+                    {"podSelector": {"matchExpressions": [{"key": "tier", "operator": "In", "values": ["a", "b"]}]}},
+                    {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}},
+                ]
+            },
+            storage=[
+                {
+                    "name": "data",
+                    "mountPath": "/data",
+                    "persistentVolumeClaim": {"claimName": "data"},
+                    "readOnly": True,
+                },
+                {"name": "scratch", "mountPath": "/home/mcp/work", "emptyDir": {"sizeLimit": "1Gi"}},
+            ],
+            replicas=3,
+            suspend=True,
+        ),
+    ),
     Case(name="name of 52 characters", spec=npm(), server_name="n" * 52),
     Case(name="name that starts with a digit", spec=npm(), server_name="7zip"),
-    Case(name="request equal to its limit in other words", spec=_resources(requests={"cpu": "0.5"}, limits={"cpu": "500m"})),
-    Case(name="request as a number below a limit in thousandths", spec=_resources(requests={"cpu": 1}, limits={"cpu": "1500m"})),
-    Case(name="request in bytes below a limit in mebibytes", spec=_resources(requests={"memory": 1048576}, limits={"memory": "1Mi"})),
-    Case(name="request of one resource and limit of another", spec=_resources(requests={"cpu": 2}, limits={"memory": "1Gi"})),
-    Case(name="request of nothing", spec=_resources(requests={"cpu": 0})),
-    Case(name="mount beside a reserved path of a similar name", spec=_storage(mountPath="/running")),
-    Case(name="mount in a hidden folder", spec=_storage(mountPath="/data/.cache")),
-    Case(name="any peer of any namespace", spec=_peer(namespaceSelector={})),
-)  # fmt: skip
+    Case(name="request equal to its limit in other words", spec=resources({"cpu": "0.5"}, {"cpu": "500m"})),
+    Case(name="request as a number below a limit in thousandths", spec=resources({"cpu": 1}, {"cpu": "1500m"})),
+    Case(name="request in bytes below a limit in mebibytes", spec=resources({"memory": 1048576}, {"memory": "1Mi"})),
+    Case(name="request of one resource and limit of another", spec=resources({"cpu": 2}, {"memory": "1Gi"})),
+    Case(name="request of nothing", spec=resources({"cpu": 0}, {})),
+    Case(name="mount beside a reserved path of a similar name", spec=storage(mountPath="/running")),
+    Case(name="mount in a hidden folder", spec=storage(mountPath="/data/.cache")),
+    Case(name="any peer of any namespace", spec=peer(namespaceSelector={})),
+)
 
 _NPM_PACKAGE = "spec.source.npm.package"
 _NPM_VERSION = "spec.source.npm.version"
@@ -246,123 +255,172 @@ _RESERVED_MOUNTS = {
     "parent of home": "/home",
     "scratch": "/tmp",
 }
-_ONE_SOURCE = "set exactly one of npm, pypi and image"
-_PEER = "set podSelector, namespaceSelector or both, or ipBlock alone"
-_TOO_MUCH = "a request cannot be larger than its limit"
-_UNKNOWN_RESOURCE = "known resources are cpu, memory and ephemeral-storage"
-_NO_LIMIT = "a limit of 0 would be no limit at all"
-_NO_PORT = "needs port"
-_NO_HTTP = "port and path belong to transport streamable-http"
+
+
+def _cases(refused: str, specs: dict[str, Spec], *, by_models: bool = False) -> list[Case]:
+    return [Case(name=name, spec=spec, refused=refused, by_models=by_models) for name, spec in specs.items()]
+
+
+_TOO_MUCH = {
+    "in the same unit": ({"memory": "2Gi"}, {"memory": "1Gi"}),
+    "as a number, limit in thousandths": ({"cpu": 1}, {"cpu": "500m"}),
+    "in thousandths, limit with a fraction": ({"cpu": "501m"}, {"cpu": "0.5"}),
+    "with a fraction, limit as a number": ({"cpu": "1.5"}, {"cpu": 1}),
+    "in mebibytes, limit in megabytes": ({"memory": "100Mi"}, {"memory": "100M"}),
+}
+_TOKEN = {"secretKeyRef": {"name": "s", "key": "k"}}
 
 REFUSED = (
-    *(
-        Case(name=f"npm name: {name}", spec=npm(text), refused=_NPM_PACKAGE, by_models=True)
-        for name, text in _BAD_NPM_NAMES.items()
+    *_cases(_NPM_PACKAGE, {f"npm name: {n}": npm(text) for n, text in _BAD_NPM_NAMES.items()}, by_models=True),
+    *_cases(
+        _NPM_VERSION, {f"npm version: {n}": npm(version=text) for n, text in _BAD_NPM_VERSIONS.items()}, by_models=True
     ),
-    *(
-        Case(name=f"npm version: {name}", spec=npm(version=text), refused=_NPM_VERSION, by_models=True)
-        for name, text in _BAD_NPM_VERSIONS.items()
-    ),
-    *(
-        Case(name=f"pypi name: {name}", spec=pypi(text), refused=_PYPI_PACKAGE, by_models=True)
-        for name, text in _BAD_PYPI_NAMES.items()
-    ),
-    *(
-        Case(name=f"pypi version: {name}", spec=pypi(version=text), refused=_PYPI_VERSION, by_models=True)
-        for name, text in _BAD_PYPI_VERSIONS.items()
-    ),
-    *(
-        Case(name=f"image: {name}", spec=image(text), refused=_IMAGE_REF, by_models=True)
-        for name, text in _BAD_IMAGES.items()
-    ),
-    *(
-        Case(name=f"mount: {name}", spec=_storage(mountPath=text), refused="spec.storage[0].mountPath", by_models=True)
-        for name, text in _BAD_MOUNTS_BY_PATTERN.items()
-    ),
-    *(
-        Case(name=f"reserved mount: {name}", spec=_storage(mountPath=text), refused="this path belongs to the pod itself")
-        for name, text in _RESERVED_MOUNTS.items()
-    ),
-    Case(name="no spec at all", spec={}, refused="spec.source", by_models=True),
-    Case(name="no source", spec={"source": {}}, refused=_ONE_SOURCE),
-    Case(
-        name="two sources",
-        spec={"source": {"npm": {"package": "a", "version": "1.0.0"}, "pypi": {"package": "a", "version": "1.0.0"}}},
-        refused=_ONE_SOURCE,
-    ),
-    Case(name="package and image", spec={"source": npm()["source"] | image()["source"]}, refused=_ONE_SOURCE),
-    Case(
-        name="npm package without version", spec={"source": {"npm": {"package": "a"}}}, refused=_NPM_VERSION, by_models=True
-    ),
-    Case(name="version as a number", spec={"source": {"npm": {"package": "a", "version": 1}}}, refused=_NPM_VERSION, by_models=True),
-    Case(name="http without port", spec=http(), refused=_NO_PORT),
-    Case(name="port of a stdio server", spec=npm(port=8000), refused=_NO_HTTP),
-    Case(name="path of a stdio server", spec=npm(transport="stdio", path="/mcp"), refused=_NO_HTTP),
-    Case(name="unknown transport", spec=npm(transport="sse"), refused="spec.transport", by_models=True),
-    Case(name="privileged port", spec=http(port=80), refused="spec.port", by_models=True),
-    Case(name="port beyond the last", spec=http(port=70000), refused="spec.port", by_models=True),
-    Case(name="path with a query", spec=http(port=8000, path="/mcp?a=b"), refused="spec.path", by_models=True),
-    Case(name="path to another host", spec=http(port=8000, path="@example.com/"), refused="spec.path", by_models=True),
-    Case(name="request larger than its limit", spec=_resources(requests={"memory": "2Gi"}, limits={"memory": "1Gi"}), refused=_TOO_MUCH),
-    Case(name="request as a number larger than a limit in thousandths", spec=_resources(requests={"cpu": 1}, limits={"cpu": "500m"}), refused=_TOO_MUCH),
-    Case(name="request in thousandths larger than a limit with a fraction", spec=_resources(requests={"cpu": "501m"}, limits={"cpu": "0.5"}), refused=_TOO_MUCH),
-    Case(name="request with a fraction larger than a limit as a number", spec=_resources(requests={"cpu": "1.5"}, limits={"cpu": 1}), refused=_TOO_MUCH),
-    Case(name="request in mebibytes larger than a limit in megabytes", spec=_resources(requests={"memory": "100Mi"}, limits={"memory": "100M"}), refused=_TOO_MUCH),
-    Case(name="unknown resource in limits", spec=_resources(limits={"nvidia.com/gpu": 1}), refused=_UNKNOWN_RESOURCE),
-    Case(name="unknown resource in requests", spec=_resources(requests={"hugepages-2Mi": "2Mi"}), refused=_UNKNOWN_RESOURCE),
-    Case(name="limit of zero", spec=_resources(limits={"memory": 0}), refused=_NO_LIMIT),
-    Case(name="limit of zero with a unit", spec=_resources(limits={"cpu": "0m"}), refused=_NO_LIMIT),
-    Case(name="negative limit as a number", spec=_resources(limits={"cpu": -1}), refused="spec.resources.limits.cpu", by_models=True),
-    Case(name="negative limit", spec=_resources(limits={"cpu": "-1"}), refused="spec.resources.limits.cpu", by_models=True),
-    Case(name="limit in words", spec=_resources(limits={"memory": "lots"}), refused="spec.resources.limits.memory", by_models=True),
-    Case(name="limit with a float", spec=_resources(limits={"cpu": 0.5}), refused="spec.resources.limits.cpu", by_models=True),
-    Case(
-        name="env with value and valueFrom",
-        spec=npm(env=[{"name": "A", "value": "b", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]),
-        refused="set value or valueFrom, not both",
-    ),
-    Case(name="env from nothing", spec=npm(env=[{"name": "A", "valueFrom": {}}]), refused="set one of secretKeyRef and configMapKeyRef"),
-    Case(name="env name with a dash", spec=npm(env=[{"name": "A-B", "value": "c"}]), refused="spec.env[0].name", by_models=True),
-    Case(name="env name twice", spec=npm(env=[{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]), refused="Duplicate value"),
-    Case(name="65 variables", spec=npm(env=[{"name": f"A{number}", "value": "1"} for number in range(65)]), refused="spec.env", by_models=True),
-    Case(
-        name="secret of another folder",
-        spec=npm(env=[{"name": "A", "valueFrom": {"secretKeyRef": {"name": "../s", "key": "k"}}}]),
-        refused="secretKeyRef.name",
+    *_cases(_PYPI_PACKAGE, {f"pypi name: {n}": pypi(text) for n, text in _BAD_PYPI_NAMES.items()}, by_models=True),
+    *_cases(
+        _PYPI_VERSION,
+        {f"pypi version: {n}": pypi(version=text) for n, text in _BAD_PYPI_VERSIONS.items()},
         by_models=True,
     ),
-    Case(name="ipBlock with a selector", spec=_peer(ipBlock={"cidr": "10.0.0.0/8"}, podSelector={}), refused=_PEER),
-    Case(name="ipBlock with a namespace", spec=_peer(ipBlock={"cidr": "10.0.0.0/8"}, namespaceSelector={}), refused=_PEER),
-    Case(name="empty peer", spec=_peer(), refused=_PEER),
-    Case(
-        name="unknown operator",
-        spec=_peer(podSelector={"matchExpressions": [{"key": "a", "operator": "Like"}]}),
-        refused="operator",
+    *_cases(_IMAGE_REF, {f"image: {n}": image(text) for n, text in _BAD_IMAGES.items()}, by_models=True),
+    *_cases(
+        "spec.storage[0].mountPath",
+        {f"mount: {n}": storage(mountPath=text) for n, text in _BAD_MOUNTS_BY_PATTERN.items()},
         by_models=True,
     ),
-    Case(name="33 peers", spec=npm(network={"allowFrom": [{"podSelector": {}}] * 33}), refused="spec.network.allowFrom", by_models=True),
-    Case(name="volume of two sorts", spec=_storage(persistentVolumeClaim={"claimName": "c"}), refused="set one of emptyDir, persistentVolumeClaim"),
-    Case(
-        name="volume of no sort",
-        spec=npm(storage=[{"name": "data", "mountPath": "/data"}]),
-        refused="set one of emptyDir, persistentVolumeClaim",
+    *_cases(
+        "this path belongs to the pod itself",
+        {f"reserved mount: {n}": storage(mountPath=text) for n, text in _RESERVED_MOUNTS.items()},
     ),
-    Case(name="unlimited scratch", spec=_storage(emptyDir={"sizeLimit": 0}), refused="a sizeLimit of 0 would be no limit at all"),
-    Case(
-        name="volume name twice",
-        spec=npm(storage=[{"name": "a", "mountPath": path, "emptyDir": {}} for path in ("/a", "/b")]),
-        refused="Duplicate value",
+    *_cases(
+        "set exactly one of npm, pypi and image",
+        {
+            "no source": {"source": {}},
+            "npm and pypi": {"source": npm()["source"] | pypi()["source"]},
+            "npm and image": {"source": npm()["source"] | image()["source"]},
+            "all three": {"source": npm()["source"] | pypi()["source"] | image()["source"]},
+        },
     ),
-    Case(name="volume name with a slash", spec=_storage(name="a/b"), refused="spec.storage[0].name", by_models=True),
-    Case(name="no replicas", spec=npm(replicas=0), refused="spec.replicas", by_models=True),
-    Case(name="21 replicas", spec=npm(replicas=21), refused="spec.replicas", by_models=True),
-    Case(name="65 words of command", spec=npm(command=["a"] * 65), refused="spec.command", by_models=True),
-    Case(name="argument of 5000 characters", spec=npm(args=["a" * 5000]), refused="spec.args[0]", by_models=True),
-    Case(name="command as one string", spec=npm(command="node index.js"), refused="spec.command", by_models=True),
+    *_cases("spec.source", {"empty spec": {}}, by_models=True),
+    *_cases(
+        _NPM_VERSION,
+        {
+            "npm package without version": {"source": {"npm": {"package": "a"}}},
+            "npm version as a number": {"source": {"npm": {"package": "a", "version": 1}}},
+        },
+        by_models=True,
+    ),
+    *_cases("needs port", {"http without port": http()}),
+    *_cases(
+        "port and path belong to transport streamable-http",
+        {"port of a stdio server": npm(port=8000), "path of a stdio server": npm(transport="stdio", path="/mcp")},
+    ),
+    *_cases("spec.transport", {"unknown transport": npm(transport="sse")}, by_models=True),
+    *_cases("spec.port", {"privileged port": http(port=80), "port beyond the last": http(port=70000)}, by_models=True),
+    *_cases(
+        "spec.path",
+        {
+            "path with a query": http(port=8000, path="/mcp?a=b"),
+            "path to another host": http(port=8000, path="@example.com/"),
+        },
+        by_models=True,
+    ),
+    *_cases(
+        "a request cannot be larger than its limit",
+        {f"request larger than its limit: {n}": resources(*both) for n, both in _TOO_MUCH.items()},
+    ),
+    *_cases(
+        "known resources are cpu, memory and ephemeral-storage",
+        {
+            "unknown resource in limits": resources({}, {"nvidia.com/gpu": 1}),
+            "unknown resource in requests": resources({"hugepages-2Mi": "2Mi"}, {}),
+        },
+    ),
+    *_cases(
+        "a limit of 0 would be no limit at all",
+        {"limit of zero": resources({}, {"memory": 0}), "limit of zero with a unit": resources({}, {"cpu": "0m"})},
+    ),
+    *_cases(
+        "spec.resources.limits.cpu",
+        {
+            "negative limit as a number": resources({}, {"cpu": -1}),
+            "negative limit": resources({}, {"cpu": "-1"}),
+            "limit in words": resources({}, {"cpu": "lots"}),
+            "limit with a float": resources({}, {"cpu": 0.5}),
+            "limit with an exponent": resources({}, {"cpu": "1e3"}),
+        },
+        by_models=True,
+    ),
+    *_cases(
+        "set value or valueFrom, not both",
+        {"env with value and valueFrom": npm(env=[{"name": "A", "value": "b", "valueFrom": _TOKEN}])},
+    ),
+    *_cases(
+        "set one of secretKeyRef and configMapKeyRef", {"env from nothing": npm(env=[{"name": "A", "valueFrom": {}}])}
+    ),
+    *_cases("spec.env[0].name", {"env name with a dash": npm(env=[{"name": "A-B", "value": "c"}])}, by_models=True),
+    *_cases(
+        "Duplicate value",
+        {
+            "env name twice": npm(env=[{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]),
+            "volume name twice": npm(
+                storage=[{"name": "a", "mountPath": path, "emptyDir": {}} for path in ("/a", "/b")]
+            ),
+        },
+    ),
+    *_cases(
+        "spec.env", {"65 variables": npm(env=[{"name": f"A{n}", "value": "1"} for n in range(65)])}, by_models=True
+    ),
+    *_cases(
+        "secretKeyRef.name",
+        {
+            "secret of another folder": npm(
+                env=[{"name": "A", "valueFrom": {"secretKeyRef": {"name": "../s", "key": "k"}}}]
+            )
+        },
+        by_models=True,
+    ),
+    *_cases(
+        "set podSelector, namespaceSelector or both, or ipBlock alone",
+        {
+            "ipBlock with a pod selector": peer(ipBlock={"cidr": "10.0.0.0/8"}, podSelector={}),
+            "ipBlock with a namespace selector": peer(ipBlock={"cidr": "10.0.0.0/8"}, namespaceSelector={}),
+            "empty peer": peer(),
+        },
+    ),
+    *_cases(
+        "operator",
+        {"unknown operator": peer(podSelector={"matchExpressions": [{"key": "a", "operator": "Like"}]})},
+        by_models=True,
+    ),
+    *_cases(
+        "spec.network.allowFrom", {"33 peers": npm(network={"allowFrom": [{"podSelector": {}}] * 33})}, by_models=True
+    ),
+    *_cases(
+        "set one of emptyDir, persistentVolumeClaim",
+        {
+            "volume of two sorts": storage(persistentVolumeClaim={"claimName": "c"}),
+            "volume of no sort": npm(storage=[{"name": "data", "mountPath": "/data"}]),
+        },
+    ),
+    *_cases(
+        "a sizeLimit of 0 would be no limit at all",
+        {
+            "unlimited scratch": storage(emptyDir={"sizeLimit": 0}),
+            "unlimited scratch with a unit": storage(emptyDir={"sizeLimit": "0Gi"}),
+        },
+    ),
+    *_cases("spec.storage[0].name", {"volume name with a slash": storage(name="a/b")}, by_models=True),
+    *_cases("spec.replicas", {"no replicas": npm(replicas=0), "21 replicas": npm(replicas=21)}, by_models=True),
+    *_cases(
+        "spec.command",
+        {"65 words of command": npm(command=["a"] * 65), "command as one string": npm(command="node index.js")},
+        by_models=True,
+    ),
+    *_cases("spec.args[0]", {"argument of 5000 characters": npm(args=["a" * 5000])}, by_models=True),
     Case(name="name of 53 characters", spec=npm(), server_name="n" * 53, refused="metadata.name"),
     Case(name="name with a dot", spec=npm(), server_name="a.b", refused="metadata.name cannot contain a dot"),
     Case(name="name in upper case", spec=npm(), server_name="Web", refused="metadata.name"),
-)  # fmt: skip
+)
 
 CASES = (*ACCEPTED, *REFUSED)
 

@@ -80,6 +80,7 @@ class LocalCluster:
                 status = self.status()
             if not status.healthy:
                 raise LocalClusterError(f"the cluster came up and fell over: {'; '.join(status.problems)}")
+            self._startup().write_kubeconfig(status.node_address)
             self._link_tools(records.read(self.layout.record))
             return status
 
@@ -177,7 +178,7 @@ class LocalCluster:
             raise PrerequisiteError(prerequisites.explain(missing))
         kubernetes = builds.ensure(builds.kubernetes(minor), cache=self.layout.cache, progress=self.progress)
         addons = builds.ensure(builds.addons(), cache=self.layout.cache, progress=self.progress)
-        startup = Startup(self.node, self.images, progress=self.progress)
+        startup = self._startup()
         if made:
             self.progress.step(f"repairing the cluster: {'; '.join(problems)}")
             addresses = startup.addresses_of(made)
@@ -193,6 +194,9 @@ class LocalCluster:
         wipe(self.node, progress=self.progress)
         addresses = network.choose_addresses(self.layout)
         startup.run(minor, addresses=addresses, kubernetes=kubernetes, addons=addons)
+
+    def _startup(self) -> Startup:
+        return Startup(self.node, self.images, progress=self.progress)
 
     def _link_tools(self, recorded: Record | None) -> None:
         if recorded:

@@ -120,8 +120,9 @@ def wait_ready(component: Component, *, node: Node, api: Api) -> None:
 
     def settled() -> str:
         nonlocal last
+        starts = node.starts(component.name)  # before the look at its process: it may execute in between
         last = problem(component, node=node, api=api)
-        return "ready" if not last else ("exited" if last == NOT_RUNNING and not node.starts(component.name) else "")
+        return "ready" if not last else ("exited" if last == NOT_RUNNING and not starts else "")
 
     outcome = wait_until(settled, timeout_seconds=READY_TIMEOUT_SECONDS)
     if outcome == "exited":

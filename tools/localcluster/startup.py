@@ -82,10 +82,14 @@ class Startup:
             texts[f"{user}.kubeconfig"] = pki.kubeconfig(layout.pki, user=user, server=server, context=layout.context)
         for name, text in texts.items():
             _write_private(layout.config / name, text)
-        server = f"https://{addresses.node}:{API_PORT}"
-        _write_private(
-            layout.kubeconfig, pki.kubeconfig(layout.pki, user="admin", server=server, context=layout.context)
-        )
+        self.write_kubeconfig(addresses.node)
+
+    def write_kubeconfig(self, node_address: str) -> None:
+        """The user's way in; written anew when it is missing or somebody else's. Idempotent."""
+        layout, server = self._layout, f"https://{node_address}:{API_PORT}"
+        wanted = pki.kubeconfig(layout.pki, user="admin", server=server, context=layout.context)
+        if not (layout.kubeconfig.exists() and layout.kubeconfig.read_text(encoding="utf-8") == wanted):
+            _write_private(layout.kubeconfig, wanted)
 
     def _arrange_node(self, addresses: LinkAddresses, *, kubernetes: Path, addons: Path) -> None:
         if self._node.holder() is None:

@@ -13,7 +13,7 @@ import yaml
 from vsm_operator.api.schema import structural_schema
 from vsm_operator.api.v1alpha1 import GROUP, NAME_MAX_LENGTH, VERSION, McpServer
 
-_HEADER = "# Generated from operator/vsm_operator/api by `make crds`. Do not edit.\n"
+_HEADER = "# Generated from operator/vsm_operator/api by `make generate`. Do not edit.\n"
 
 
 def _column(name: str, path: str, *, kind: str = "string", priority: int = 0, description: str) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def main(arguments: list[str] | None = None) -> int:
             options.directory.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
     if stale and options.check:
-        sys.stderr.write(f"{', '.join(stale)} in {options.directory} is not what the models say: run `make crds`\n")
+        sys.stderr.write(f"{', '.join(stale)} in {options.directory} is not what the models say: run `make generate`\n")
         return 1
     return 0
 

@@ -92,7 +92,7 @@ def server(app: Any, *, max_connections: int = MAX_CONNECTIONS) -> Server:
     return Server(
         uvicorn.Config(
             only_http,
-            http="h11",
+            http=BoundedHttp,
             ws="none",
             lifespan="off",
             log_config=None,
