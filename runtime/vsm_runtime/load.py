@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from vsm_operator.domain.intake import EXIT_BUNDLE_MISSING
 from vsm_runtime.archives import ArchiveLimits, ArchiveTooLarge, TarEntry, TreeWriter, UnsafeEntry, read_tar_gz
 from vsm_runtime.oci import ARTIFACT_TYPE, LAYER_MEDIA_TYPE, Manifest, OciClient, OciError, check_digest
 from vsm_runtime.oci_auth import Credentials
@@ -31,11 +32,19 @@ vsm:x:10002:10000::/nonexistent:/usr/sbin/nologin
 """
 
 
-_GONE = "the registry has no bundle {digest}: it was deleted there and has to be fetched again"
+_GONE = "the registry has no bundle {digest}: it was lost or deleted there and is fetched again"
 
 
 class LoadError(Exception):
     """The bundle is not in place; the text says why, for a person."""
+
+    exit_code = 1
+
+
+class BundleMissing(LoadError):  # noqa: N818 - a fact, and not the loader's fault
+    """The registry has lost it; the operator fetches it again when it sees this exit code."""
+
+    exit_code = EXIT_BUNDLE_MISSING
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +124,7 @@ def _fetch(settings: Settings, staging: Path) -> TreeWriter:
         try:
             manifest = registry.manifest(settings.digest)
             if manifest is None:
-                raise LoadError(_GONE.format(digest=settings.digest))
+                raise BundleMissing(_GONE.format(digest=settings.digest))
             layer, size = layer_of(manifest, max_bytes=settings.max_bytes + _PACKING_BYTES)
             with packed.open("wb+") as sink:
                 registry.download(layer, sink, max_bytes=size)
@@ -212,20 +221,20 @@ def main() -> int:
     try:
         line = load(Settings.from_env(os.environ))
     except LoadError as error:
-        return _fail(str(error))
+        return _fail(str(error), error.exit_code)
     except OSError as error:
-        return _fail(f"the bundle cannot be written: {error.strerror} ({error.filename})")
+        return _fail(f"the bundle cannot be written: {error.strerror} ({error.filename})", LoadError.exit_code)
     sys.stderr.write(line + "\n")
     return 0
 
 
-def _fail(message: str) -> int:
+def _fail(message: str, exit_code: int) -> int:
     sys.stderr.write(message + "\n")
     try:
         Path(os.environ.get("VSM_TERMINATION_LOG", "/dev/termination-log")).write_text(message + "\n", encoding="utf-8")
     except OSError:
         sys.stderr.write("the termination log cannot be written\n")
-    return 1
+    return exit_code
 
 
 if __name__ == "__main__":

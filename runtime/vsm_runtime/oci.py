@@ -135,7 +135,7 @@ class OciClient:
                 sink.seek(0)
                 sink.truncate()
                 hasher, size = hashlib.sha256(), 0
-            for chunk in response.iter_raw(_CHUNK_BYTES):
+            for chunk in response.iter_raw():  # unbuffered: what has arrived is kept
                 size += len(chunk)
                 if size > max_bytes:
                     raise OciCorruptError(f"blob {digest} is larger than the {max_bytes} bytes that it may have")

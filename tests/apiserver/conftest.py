@@ -9,8 +9,8 @@ import secrets
 from collections.abc import AsyncIterator
 
 import pytest
-from apiserver.world import CRD, KUBECONFIG, NAMESPACE, WIDGET, widget_definition
 
+from apiserver.world import CRD, KUBECONFIG, NAMESPACE, WIDGET, widget_definition
 from vsm_operator.errors import OperatorError
 from vsm_operator.kube.auth import Credentials, load_credentials
 from vsm_operator.kube.client import KubeApi

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from apiserver.world import NAMESPACE, WIDGET, make_widget, refresh, stored
 
+from apiserver.world import NAMESPACE, WIDGET, make_widget, refresh, stored
 from vsm_operator.errors import AlreadyExists, Conflict, Forbidden, InvalidSpec, NameTaken, NotServed
 from vsm_operator.kube import client as client_module
 from vsm_operator.kube.apply import Cluster
@@ -85,7 +85,9 @@ class World:
                     "template": {"metadata": {"labels": labels}, "spec": pod},
                 },
             ),
-            self.child(SERVICE, {"selector": {"app": "w"}, "ports": [{"name": "mcp", "port": 8080, "targetPort": "mcp"}]}),
+            self.child(
+                SERVICE, {"selector": {"app": "w"}, "ports": [{"name": "mcp", "port": 8080, "targetPort": "mcp"}]}
+            ),
             self.child(
                 NETWORK_POLICY,
                 {
@@ -309,7 +311,7 @@ async def test_a_users_service_of_the_same_name_is_never_taken_over(world: World
     mine = {**world.child(SERVICE, {"ports": [{"port": 80}]}, owned=False)}
     mine["metadata"] = {"name": "w", "namespace": world.namespace}
     before = await world.api.apply(SERVICE, mine, manager="somebody")
-    with pytest.raises(NameTaken, match="Service .* exists"):
+    with pytest.raises(NameTaken, match=r"Service .* exists"):
         await world.writes_of_one_pass()
     assert (await world.live(SERVICE))["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
 
@@ -416,9 +418,7 @@ async def test_a_kind_that_is_not_installed_is_not_served(api: KubeApi) -> None:
         await api.list(Kind("test.vsm-mcp.io", "v1", "gadgets", "Gadget"))
 
 
-async def test_pages_are_one_consistent_listing(
-    api: KubeApi, namespace: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_pages_are_one_consistent_listing(api: KubeApi, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(7):
         manifest = {
             "apiVersion": "v1",
@@ -435,9 +435,7 @@ async def test_pages_are_one_consistent_listing(
 
 async def test_events_are_accepted(world: World) -> None:
     clock = SystemClock()
-    recorder = EventRecorder(
-        world.api, fence=Unfenced(), instance="tests", now=clock.now, monotonic=clock.monotonic
-    )
+    recorder = EventRecorder(world.api, fence=Unfenced(), instance="tests", now=clock.now, monotonic=clock.monotonic)
     recorder.record(WIDGET, world.owner, reason="Started", note="hello", action="Start")
     await recorder.post(recorder._queue.get_nowait())
     (event,) = (await world.api.list(EVENT, namespace=world.namespace)).items

@@ -14,8 +14,8 @@ from typing import Any
 
 import httpx
 import pytest
-from apiserver.world import CRD, KUBECONFIG, WIDGET, make_widget, widget_definition
 
+from apiserver.world import CRD, KUBECONFIG, WIDGET, make_widget, widget_definition
 from vsm_operator.errors import OperatorError
 from vsm_operator.kube.client import KubeApi
 from vsm_operator.kube.kinds import LEASE, SERVICE, Kind
@@ -53,9 +53,7 @@ class Process:
         """Summed over labels; 0 while there is none."""
         answer = await self.endpoint("/metrics")
         lines = answer.text.splitlines() if answer else []
-        return sum(
-            float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name} ", f"{name}{{"))
-        )
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))
 
     async def writes(self) -> float:
         """Without renewals of the lease."""
@@ -86,7 +84,9 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
     """Processes and API servers have no event to wait for."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while not await condition():
+            while True:
+                if await condition():
+                    return
                 await asyncio.sleep(0.05)
     except TimeoutError:
         pytest.fail(f"not within {PATIENCE_SECONDS:g} s: {what}")
@@ -130,7 +130,10 @@ class Site:
 
     async def served(self, name: str, port: int = 80) -> bool:
         widget = await self.api.get(WIDGET, WIDGET.key(self.namespace, name))
-        done = widget is not None and widget.get("status", {}).get("observedGeneration") == widget["metadata"]["generation"]
+        done = (
+            widget is not None
+            and widget.get("status", {}).get("observedGeneration") == widget["metadata"]["generation"]
+        )
         return done and await self.port_of(name) == port
 
     async def converged(self, name: str, port: int = 80) -> None:
@@ -311,6 +314,6 @@ async def test_memory_stays_within_its_budget_with_a_hundred_objects(site: Site)
     for number in range(100):
         await site.converged(f"w{number}")
     resident = await process.metric("process_resident_memory_bytes")
-    print(f"resident with 100 widgets and 100 services: {resident / 2**20:.0f} MiB")  # noqa: T201
+    print(f"resident with 100 widgets and 100 services: {resident / 2**20:.0f} MiB")
     assert resident < 120 * 2**20
     assert await process.writes() == 200

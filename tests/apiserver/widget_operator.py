@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from apiserver.world import WIDGET
-
 from vsm_operator.kube.apply import Cluster
 from vsm_operator.kube.auth import load_credentials
 from vsm_operator.kube.kinds import SERVICE, Key, Kind

@@ -35,12 +35,16 @@ class FakeApiServer:
         self.version = 100
         self._uids = 0
         self.requests: list[httpx.Request] = []
-        self.fault: Callable[[httpx.Request], httpx.Response | None] = lambda request: None
-        self.watcher: Callable[[Kind, str, Body], None] = lambda kind, event, body: None
+        self.fault: Callable[[httpx.Request], httpx.Response | None] = lambda _: None
+        self.watcher: Callable[[Kind, str, Body], None] = lambda *_: None
         """Told of every change, like a watch without delay."""
+        self.admission: Callable[[Kind, Body], None] = lambda *_: None
+        """Changes what is about to be stored, like a webhook or a schema that prunes."""
 
     def api(self, **options: Any) -> KubeApi:
-        return KubeApi(Credentials(server="https://cluster.test"), transport=httpx.MockTransport(self.handle), **options)
+        return KubeApi(
+            Credentials(server="https://cluster.test"), transport=httpx.MockTransport(self.handle), **options
+        )
 
     @property
     def writes(self) -> list[str]:
@@ -71,7 +75,7 @@ class FakeApiServer:
         self.version += 1
         self.watcher(kind, "DELETED", {**body, "metadata": {**body["metadata"], "resourceVersion": str(self.version)}})
 
-    def handle(self, request: httpx.Request) -> httpx.Response:
+    def handle(self, request: httpx.Request) -> httpx.Response:  # noqa: PLR0911 - one return a verb
         self.requests.append(request)
         answer = self.fault(request)
         if answer is not None:
@@ -99,7 +103,9 @@ class FakeApiServer:
 
     def _list(self, kind: Kind, request: httpx.Request) -> httpx.Response:
         parameters = request.url.params
-        namespace = request.url.path.split("/namespaces/")[1].split("/")[0] if "/namespaces/" in request.url.path else ""
+        namespace = (
+            request.url.path.split("/namespaces/")[1].split("/")[0] if "/namespaces/" in request.url.path else ""
+        )
         wanted = dict(part.split("=") for part in parameters.get("labelSelector", "").split(",") if part)
         found = [
             {name: value for name, value in body.items() if name not in {"kind", "apiVersion"}}
@@ -141,7 +147,9 @@ class FakeApiServer:
         _merge(body, content)
         self._applied[slot] = deepcopy(content)
         return answered(
-            self._store(kind, key, old, body, manager=manager, operation="Apply", subresource=subresource, applied=content)
+            self._store(
+                kind, key, old, body, manager=manager, operation="Apply", subresource=subresource, applied=content
+            )
         )
 
     def _merge_patch(self, kind: Kind, key: Key, old: Body | None, patch: Body) -> httpx.Response:
@@ -152,7 +160,7 @@ class FakeApiServer:
         return answered(self._store(kind, key, old, body, manager="patcher", operation="Update"))
 
     def _json_patch(self, kind: Kind, key: Key, old: Body | None, operations: Any) -> httpx.Response:
-        """"test" and "replace" of fields one or two levels deep."""
+        """ "test" and "replace" of fields one or two levels deep."""
         if old is None:
             return failure(404, "NotFound", f"{key} not found")
         body = deepcopy(old)
@@ -196,6 +204,7 @@ class FakeApiServer:
         subresource: str = "",
         applied: Body | None = None,
     ) -> Body:
+        self.admission(kind, body)
         metadata = body["metadata"]
         if old is None:
             self._uids += 1
@@ -206,7 +215,9 @@ class FakeApiServer:
             if body == old:
                 return deepcopy(old)
             metadata["generation"] += body.get("spec") != old.get("spec")
-        metadata["managedFields"] = _managed(old, body, manager, operation, subresource, applied)
+        metadata["managedFields"] = _managed(
+            old, body, manager=manager, operation=operation, subresource=subresource, applied=applied
+        )
         self.version += 1
         metadata["resourceVersion"] = str(self.version)
         body |= {"apiVersion": kind.api_version, "kind": kind.kind}
@@ -261,7 +272,7 @@ def _remove(body: Any, before: Mapping[str, Any], *, keep: Mapping[str, Any]) ->
 
 
 def _managed(
-    old: Body | None, body: Body, manager: str, operation: str, subresource: str, applied: Body | None
+    old: Body | None, body: Body, *, manager: str, operation: str, subresource: str, applied: Body | None
 ) -> list[Body]:
     """Fields of the spec only: that is all that anybody here reads."""
     entries = [

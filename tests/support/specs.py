@@ -1,10 +1,10 @@
-"""Specs of McpServers that are accepted or refused, as data: the unit tier asks the models, the apiserver tier asks Kubernetes.
+"""Specs accepted and refused, as data: the unit tier asks the models, the apiserver tier asks Kubernetes.
 
 `refused` is a part of the API server's message; None means accepted. `by_models` says whether reading the spec with the
 pydantic models and PackageRef refuses it as well: rules across fields are CEL, so only the API server knows them.
 """
 
-from dataclasses import dataclassX
+from dataclasses import dataclass
 from typing import Any
 
 Spec = dict[str, Any]
@@ -305,7 +305,7 @@ REFUSED = (
         _NPM_VERSION,
         {
             "npm package without version": {"source": {"npm": {"package": "a"}}},
-            "npm version as a number": {"source": {"npm": {"package": "a", "version": 1}}},
+            "npm package with a number for a version": {"source": {"npm": {"package": "a", "version": 1}}},
         },
         by_models=True,
     ),

@@ -26,6 +26,9 @@ def main(arguments: Sequence[str]) -> int:
     except LocalClusterError as error:
         print(f"localcluster: {error.explain()}", file=sys.stderr)
         return 1
+    except PermissionError as error:
+        print(f"localcluster: {error}\nnext: run it as root", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("localcluster: interrupted; `up` carries on, `down` removes everything", file=sys.stderr)
         return 130

@@ -13,6 +13,7 @@ import os
 import platform
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -142,8 +143,8 @@ def ensure(wanted: BuildSet, *, cache: Path, progress: Progress) -> Path:
         # Ours is the only build of this set now: whatever is unfinished was left by one that was killed.
         for leftover in cache.glob(f".{wanted.name}-*.unfinished"):
             shutil.rmtree(leftover, ignore_errors=True)
-        unfinished = cache / f".{directory.name}.unfinished"
-        unfinished.mkdir()
+        unfinished = Path(tempfile.mkdtemp(dir=cache, prefix=f".{directory.name}.", suffix=".unfinished"))
+        unfinished.chmod(0o755)
         _go_build(wanted, go=go, target=unfinished, progress=progress)
         sizes = {name: (unfinished / name).stat().st_size for name in wanted.programs}
         (unfinished / MANIFEST).write_text(json.dumps(sizes), encoding="utf-8")
@@ -160,8 +161,9 @@ def _go_build(wanted: BuildSet, *, go: toolchain.Go, target: Path, progress: Pro
     started = time.monotonic()
     with log.open("wb") as output:
         build = subprocess.Popen(
-            [*argv, *wanted.packages], cwd=wanted.module, env=toolchain.environment(), stdin=subprocess.DEVNULL,
-            stdout=output, stderr=subprocess.STDOUT,
+            # A build whose starter is killed would go on for minutes beside its successor.
+            ["setpriv", "--pdeathsig", "KILL", *argv, *wanted.packages], cwd=wanted.module,
+            env=toolchain.environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
         try:
             while not wait_until(lambda: build.poll() is not None, timeout_seconds=HEARTBEAT_SECONDS):

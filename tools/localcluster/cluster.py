@@ -199,10 +199,10 @@ class LocalCluster:
         return Startup(self.node, self.images, progress=self.progress)
 
     def _link_tools(self, recorded: Record | None) -> None:
-        if recorded:
-            self._link(Path(recorded.kubernetes_binaries), ("kubectl",))
-        if not (self.layout.tools / "helm").exists():
-            self._link(builds.ensure(builds.helm(), cache=self.layout.cache, progress=self.progress), ("helm",))
+        if recorded and (binaries := Path(recorded.kubernetes_binaries)).exists():
+            self._link(binaries, ("kubectl",))
+        if not all((self.layout.tools / tool).exists() for tool in ("kubectl", "helm")):
+            self.install_tools(kubernetes=recorded.kubernetes if recorded else DEFAULT_MINOR)
 
     def _link(self, directory: Path, programs: Sequence[str]) -> None:
         self.layout.tools.mkdir(parents=True, exist_ok=True)

@@ -26,6 +26,7 @@ PACKAGE_OF = {
     "nsenter": "util-linux",
     "openssl": "openssl",
     "runc": "runc",
+    "setpriv": "util-linux",
     "setsid": "util-linux",
     "slirp4netns": "slirp4netns",
     "unshare": "util-linux",

@@ -58,7 +58,7 @@ class Startup:
         self._write_configuration(addresses)
         self._arrange_node(addresses, kubernetes=kubernetes, addons=addons)
         self._start_components(addresses, addons=addons)
-        self._finish(addresses)
+        self._finish(addresses, kubectl=kubernetes / "kubectl")
         records.write(layout.record, replace(record, complete=True))
 
     def _write_configuration(self, addresses: LinkAddresses) -> None:
@@ -130,9 +130,9 @@ class Startup:
             log = components.log_of("kubelet", self._layout)
             raise ComponentError("kubelet", "did not register its node", log=log)
 
-    def _finish(self, addresses: LinkAddresses) -> None:
+    def _finish(self, addresses: LinkAddresses, *, kubectl: Path) -> None:
         api = Api(addresses.node, self._layout.pki)
-        self._apply_objects()
+        self._apply_objects(kubectl)
         self._await_well("node", api.node_problem)
         self._await_well("cluster DNS", lambda: dns_problem(self._node))
 
@@ -142,24 +142,20 @@ class Startup:
             raise ComponentError("kubelet", f"{problem()} after {READY_TIMEOUT_SECONDS} s", log=log)
         self._progress.step(f"{what} ready")
 
-    def _apply_objects(self) -> None:
+    def _apply_objects(self, kubectl: Path) -> None:
         """Right after its start the API server may still lack the kube-system namespace: tried again for a while."""
-        kubectl = [str(Path(self._binaries()) / "kubectl"), "--kubeconfig", str(self._layout.kubeconfig)]
+        client = [str(kubectl), "--kubeconfig", str(self._layout.kubeconfig)]
         apply = ["apply", "--server-side", "--force-conflicts", "--field-manager=localcluster", "-f"]
         deadline = time.monotonic() + 30
         while True:
             try:
-                run([*kubectl, *apply, str(self._layout.config / "objects.json")], environ={"PATH": NODE_PATH})
+                run([*client, *apply, str(self._layout.config / "objects.json")], environ={"PATH": NODE_PATH})
             except CommandError:
                 if time.monotonic() >= deadline:
                     raise
                 time.sleep(0.5)
             else:
                 return
-
-    def _binaries(self) -> str:
-        record = records.read(self._layout.record)
-        return record.kubernetes_binaries if record else ""
 
 
 def _snapshotter(layout: Layout) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
 from pathlib import Path
 
@@ -56,9 +54,10 @@ def _remove_tree(directory: Path) -> None:
     if directory.is_symlink():
         directory.unlink()
         return
-    for attempt in range(3):
-        shutil.rmtree(directory, ignore_errors=attempt < 2)
+    # Twice: a process that has only just died may have added a file behind the first sweep.
+    for _ in range(2):
+        shutil.rmtree(directory, ignore_errors=True)
         if not directory.exists():
             return
-        with contextlib.suppress(OSError):
-            os.sync()
+    left = next((path for path in directory.rglob("*") if not path.is_dir()), directory)
+    raise LocalClusterError(f"{left} cannot be removed", next_step=f"ls -la {left}; lsattr {left}")

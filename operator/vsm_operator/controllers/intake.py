@@ -46,9 +46,17 @@ class IntakeDesk:
         return IntakeRequest.of(package, registries=self.settings.registries)
 
     def look(self, request: IntakeRequest) -> Intake | None:
-        """What is known of it; None when nobody has asked yet. Reads the Store only."""
-        for server in self.store.find(MCP_SERVER, BUNDLE_INDEX, request.key):
-            return Bundled(BundleStatus.read(server.status["bundle"]))
+        """What is known of it; None when nobody has asked yet. Reads the Store only.
+
+        A Job's own answer comes first: it is newer than any status where a lost bundle was fetched again.
+        """
+        answer = self._answer(request)
+        if not isinstance(answer, Bundled):
+            for server in self.store.find(MCP_SERVER, BUNDLE_INDEX, request.key):
+                return Bundled(BundleStatus.read(server.status["bundle"]))
+        return answer
+
+    def _answer(self, request: IntakeRequest) -> Intake | None:
         job = self.store.get(self._job_key(request))
         if job is None or job.deleting:
             return None
@@ -69,6 +77,15 @@ class IntakeDesk:
             return Waiting(Reason.QUEUED, f"{busy} intakes are running, which is the limit: this one is next in line")
         await self.cluster.create(intake_job(request, settings=self.settings))
         return Waiting(Reason.FETCHING, "the package is being resolved and verified")
+
+    async def fetch_again(self, request: IntakeRequest, *, missed_at: str) -> None:
+        """The registry has lost the bundle: another Job, unless one has run since `load` missed it (RFC 3339)."""
+        async with self._counting:
+            job = self.store.get(self._job_key(request))
+            if job is None:
+                await self._start(request)
+            elif not job.deleting and "" < _finished_at(job) < missed_at:
+                await self.cluster.delete(job)
 
     async def forget_failure(self, request: IntakeRequest) -> None:
         """Makes room for another try: a failed Job would go on answering until it expires."""
@@ -101,11 +118,16 @@ def project_job(job: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a Job that is read here."""
     status = job.get("status") or {}
     conditions = [
-        {field: condition.get(field, "") for field in ("type", "status", "reason", "message")}
+        {field: condition.get(field, "") for field in ("type", "status", "reason", "message", "lastTransitionTime")}
         for condition in status.get("conditions") or []
         if condition.get("type") in ("Complete", "Failed")
     ]
     return {"status": {"conditions": conditions}}
+
+
+def _finished_at(job: Snapshot) -> str:
+    """RFC 3339; empty while it runs."""
+    return max((entry["lastTransitionTime"] for entry in job.status.get("conditions", ())), default="")
 
 
 def _verdict(job: Snapshot) -> str | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vsm_operator.api.conditions import Reason
+from vsm_operator.domain.intake import EXIT_BUNDLE_MISSING
 
 _IMAGE_PROBLEMS = frozenset(
     {"ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"}
@@ -39,6 +40,8 @@ class PodFacts:
     problem: Problem | None
     termination_message: str
     """Of the newest container that ended; empty while none has."""
+    bundle_missed_at: str = ""
+    """RFC 3339: when `load` last found that the registry has lost the bundle; empty when it did not."""
 
 
 def project_pod(pod: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,6 +83,7 @@ def _project_terminated(raw: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {
         "reason": raw.get("reason", ""),
         "exitCode": raw.get("exitCode", 0),
+        "finishedAt": raw.get("finishedAt", ""),
         "message": str(raw.get("message", ""))[:4096],
     }
 
@@ -97,7 +101,14 @@ def pod_facts(name: str, body: Mapping[str, Any]) -> PodFacts:
         running=frozenset(entry["name"] for entry in containers if entry["running"]),
         problem=next(_problems(body), None),
         termination_message=ended[-1]["message"] if ended else "",
+        bundle_missed_at=max((_missed_at(entry) for entry in body["initContainers"]), default=""),
     )
+
+
+def _missed_at(container: Mapping[str, Any]) -> str:
+    ended = container["terminated"] or container["last"]
+    missing = ended is not None and ended["exitCode"] == EXIT_BUNDLE_MISSING
+    return str(ended["finishedAt"]) if missing else ""
 
 
 def newest_first(pods: Sequence[PodFacts]) -> list[PodFacts]:

@@ -18,9 +18,10 @@ INTAKE_VERSION = 1
 """Part of every key: raise it when the same package would give another bundle than before."""
 MAX_MESSAGE_BYTES = 4000
 MAX_ENTRYPOINTS = 20
-MAX_TEXT_LENGTH = 2000
 EXIT_OK, EXIT_TERMINAL, EXIT_RETRYABLE = 0, 10, 11
 """Exit codes of the intake container; any other code is a crash and counts as retryable."""
+EXIT_BUNDLE_MISSING = 12
+"""Of the load container: the registry has lost the bundle, so it has to be fetched again."""
 
 _MAX_COUNT = 1 << 50
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -172,7 +173,7 @@ def _outcome(raw: Mapping[str, object]) -> IntakeResult | IntakeFailure | None:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{type(value).__name__} is no text")  # noqa: TRY004 - one kind of refusal for its caller
-    return storable(value, max_length=MAX_TEXT_LENGTH)
+    return storable(value, max_length=MAX_MESSAGE_BYTES)
 
 
 def _count(value: object) -> int:

@@ -113,6 +113,11 @@ class ControlChannel:
         async with self._changed:
             self._changed.notify_all()
 
+    async def reachable(self) -> None:
+        """Waits for a first status: without one, nobody could say how a child ended."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.latest is not None)
+
     async def ending_of(self, start: int, *, timeout_seconds: float) -> Ending | None:
         """How the child with that number ended. None when the launcher does not say in time, or went away."""
 

@@ -6,6 +6,7 @@ end; nothing waits here; a server that is not open gets no message of a client.
 
 import asyncio
 import logging
+import reprlib
 from collections.abc import Callable
 
 from vsm_runtime.bridge import jsonrpc
@@ -184,7 +185,7 @@ class Hub:
     def on_message(self, message: object, related: int | None) -> None:
         kind = kind_of(message)
         if kind is None or not isinstance(message, dict):
-            self.on_noise(str(message))
+            self.on_noise(message if isinstance(message, str) else reprlib.repr(message))
         elif kind is Kind.RESPONSE:
             self._on_response(message)
         elif kind is Kind.NOTIFICATION:

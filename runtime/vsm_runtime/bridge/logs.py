@@ -56,3 +56,5 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # What any client can cause at will is below an error there.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)

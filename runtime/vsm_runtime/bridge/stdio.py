@@ -39,6 +39,7 @@ class StdioConnector:
         """Waits for the launcher's socket to appear: the containers of a pod start in no order."""
         lease = await self._reach_launcher()
         try:
+            await self._control.reachable()
             stdin_read, stdin_write = os.pipe()
             stdout_read, stdout_write = os.pipe()
             try:

@@ -96,12 +96,12 @@ class Supervisor:
         except ConnectionError:
             # It went away in the middle. If it was the probe that it could not bear, it is spared that from now on.
             self._probe = self._probe and step != "the handshake"
+        healthy_seconds = 0.0 if ready_at is None else time.monotonic() - ready_at
         ending = await self._end("the server ended before it answered; it is being started again")
         if reason is Reason.EXITED:
             during = "" if ready_at is not None else f" during {step}"
             reason = Reason.OOM_KILLED if ending.oom_killed else reason
             problem = ending.message + during
-        healthy_seconds = 0.0 if ready_at is None else time.monotonic() - ready_at
         return Failure(reason, problem, ending, time.time()), healthy_seconds
 
     async def _end(self, why: str) -> Ending:

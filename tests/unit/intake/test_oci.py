@@ -62,11 +62,9 @@ def test_a_download_that_breaks_off_continues_where_it_was() -> None:
 
 
 def test_a_download_starts_over_where_the_registry_cannot_resume() -> None:
-    answers = iter(
-        [httpx.Response(200, stream=Body(CONTENT[:1000], broken=True)), httpx.Response(200, stream=Body(CONTENT))]
-    )
+    bodies = iter([Body(CONTENT[:1000], broken=True), Body(CONTENT)])
     sink = io.BytesIO()
-    with client(lambda _: next(answers)) as registry:
+    with client(lambda _: httpx.Response(200, stream=next(bodies))) as registry:
         registry.download(DIGEST, sink, max_bytes=len(CONTENT))
     assert sink.getvalue() == CONTENT
 

@@ -47,7 +47,9 @@ async def test_a_pod_uses_its_service_account_and_notices_a_new_token(service_ac
 
 
 def test_an_ipv6_service_address_is_bracketed(service_account: Path) -> None:
-    found = load_credentials(environ=IN_CLUSTER | {"KUBERNETES_SERVICE_HOST": "fd00::1"}, service_account=service_account)
+    found = load_credentials(
+        environ=IN_CLUSTER | {"KUBERNETES_SERVICE_HOST": "fd00::1"}, service_account=service_account
+    )
     assert found.server == "https://[fd00::1]:6443"
 
 

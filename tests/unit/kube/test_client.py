@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
+
 from support.fake_api import FakeApiServer, answered, failure
 from support.fake_clock import FakeClock
-
 from vsm_operator import errors
 from vsm_operator.kube.auth import Credentials, Tokens
 from vsm_operator.kube.client import TRANSPORT_ERRORS, Call, KubeApi
@@ -46,9 +46,7 @@ def answering(response: httpx.Response) -> KubeApi:
 
 
 HTTPX_ERRORS = [
-    found
-    for name in httpx.__all__
-    if inspect.isclass(found := getattr(httpx, name)) and issubclass(found, Exception)
+    found for name in httpx.__all__ if inspect.isclass(found := getattr(httpx, name)) and issubclass(found, Exception)
 ]
 
 
@@ -118,7 +116,7 @@ async def test_not_found_on_a_read_is_none_and_on_a_deletion_success() -> None:
 
 async def test_a_collection_that_is_not_there_is_not_served() -> None:
     async with answering(failure(404, "NotFound", "no")) as api:
-        with pytest.raises(errors.NotServed, match="does not serve deployments.apps/v1"):
+        with pytest.raises(errors.NotServed, match=r"does not serve deployments\.apps/v1"):
             await api.list(DEPLOYMENT)
 
 

@@ -4,9 +4,9 @@ import asyncio
 from typing import Any
 
 import pytest
+
 from support.fake_api import FakeApiServer, failure
 from support.fake_clock import FakeClock
-
 from vsm_operator.kube.client import Unfenced
 from vsm_operator.kube.events import BUDGET_PER_HOUR, MAX_QUEUED, REPEAT_AFTER_SECONDS, EventRecorder
 from vsm_operator.kube.kinds import EVENT, POD
@@ -80,7 +80,7 @@ async def test_a_full_queue_drops_instead_of_waiting() -> None:
 async def test_a_failed_event_is_lost_and_the_next_is_posted() -> None:
     desk = Desk()
     answers = iter([failure(500, "InternalError", "etcd")])
-    desk.server.fault = lambda request: next(answers, None)
+    desk.server.fault = lambda _: next(answers, None)
     desk.say("first")
     desk.say("second")
     assert [event["note"] for event in await desk.posted()] == ["second"]

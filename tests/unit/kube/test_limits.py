@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from support.fake_clock import FakeClock
 
+from support.fake_clock import FakeClock
 from vsm_operator.kube.limits import MAX_PAUSE_SECONDS, TokenBucket
 
 

@@ -66,7 +66,9 @@ def test_foreign_fields_are_bounded() -> None:
         pytest.param(("f:spec", "f:containers", SERVER, "f:image"), False, id="inside an item of ours"),
         pytest.param(("f:spec", "f:containers", SERVER, "f:tty"), True, id="added to an item of ours"),
         pytest.param(("f:spec", "f:containers", 'k:{"name":"evil"}', "f:image"), True, id="an item of others"),
-        pytest.param(("f:spec", "f:ports", 'k:{"port":80,"protocol":"TCP"}', "f:port"), False, id="defaulted key field"),
+        pytest.param(
+            ("f:spec", "f:ports", 'k:{"port":80,"protocol":"TCP"}', "f:port"), False, id="defaulted key field"
+        ),
         pytest.param(("f:spec", "f:args", "i:0"), False, id="plain list"),
     ],
 )

@@ -221,6 +221,24 @@ async def test_update_that_cannot_be_fetched_leaves_the_old_revision_serving(wor
     assert world.children(DEPLOYMENT)[0]["spec"] == before
 
 
+async def test_bundle_that_the_registry_lost_is_fetched_again_once(world: World) -> None:
+    key = world.server()
+    await world.to_ready(key)
+    world.pods_are(available=0)
+    world.bundle_is_missed(at="2026-01-02T00:00:00Z")
+    await world.look(key)  # the Job of old cannot know better: it goes
+    await world.look(key)
+    jobs = world.children(JOB)
+    assert len(jobs) == 1
+    assert "status" not in jobs[0]
+    world.bundle_arrives(at="2026-01-02T00:00:09Z", cached=False)
+    created = len([write for write in world.fake.writes if write.startswith("POST")])
+    await world.look(key)
+    await world.look(key)
+    assert len([write for write in world.fake.writes if write.startswith("POST")]) == created
+    assert world.status(key)["bundle"]["digest"] == DIGEST
+
+
 async def test_suspended_server_keeps_its_children_and_has_no_pods(world: World) -> None:
     key = world.server()
     await world.to_ready(key)

@@ -14,7 +14,7 @@ from vsm_operator.controllers.mcpserver.probes import Probes
 from vsm_operator.controllers.mcpserver.reconciler import McpServerReconciler
 from vsm_operator.controllers.registry import RegistryLocator
 from vsm_operator.controllers.watches import add_indexes, watches
-from vsm_operator.domain.intake import IntakeFailure, IntakeReason, IntakeRequest, IntakeResult
+from vsm_operator.domain.intake import EXIT_BUNDLE_MISSING, IntakeFailure, IntakeReason, IntakeRequest, IntakeResult
 from vsm_operator.errors import Terminal
 from vsm_operator.kube.apply import Cluster
 from vsm_operator.kube.client import Unfenced
@@ -138,7 +138,7 @@ class World:
     def children(self, kind: Any) -> list[Body]:
         return [body for key, body in self.fake.objects.items() if key.kind == kind.kind]
 
-    def intake_ends(self, outcome: IntakeResult | IntakeFailure) -> None:
+    def intake_ends(self, outcome: IntakeResult | IntakeFailure, *, at: str = "2026-01-01T00:00:00Z") -> None:
         """The Job's pod leaves its answer, and the Job controller draws the conclusion."""
         job = self.children(JOB)[0]
         pod = {
@@ -167,10 +167,19 @@ class World:
         }
         self.fake.put(POD, pod)
         kind = "Complete" if isinstance(outcome, IntakeResult) else "Failed"
-        condition = {"type": kind, "status": "True", "reason": kind, "message": ""}
+        condition = {"type": kind, "status": "True", "reason": kind, "message": "", "lastTransitionTime": at}
         self.fake.edit(JOB, JOB.key_of(job), lambda body: body.__setitem__("status", {"conditions": [condition]}))
 
-    def bundle_arrives(self, **changes: Any) -> None:
+    def bundle_is_missed(self, *, at: str) -> None:
+        """A new pod's `load` finds that the registry has lost the bundle."""
+        self.pod()
+        ended = {"terminated": {"exitCode": EXIT_BUNDLE_MISSING, "message": "no such bundle", "finishedAt": at}}
+        key = POD.key("team", "mcp-memory-1")
+        self.fake.edit(
+            POD, key, lambda body: body["status"].update(initContainerStatuses=[{"name": "load", "state": ended}])
+        )
+
+    def bundle_arrives(self, *, at: str = "2026-01-01T00:00:00Z", **changes: Any) -> None:
         job = self.children(JOB)[0]
         request = _request(job)
         result = {
@@ -188,7 +197,7 @@ class World:
             "cached": False,
             "duration_ms": 5,
         }
-        self.intake_ends(IntakeResult(**(result | changes)))
+        self.intake_ends(IntakeResult(**(result | changes)), at=at)
 
     def intake_fails(self, reason: IntakeReason, message: str = "because") -> None:
         self.intake_ends(IntakeFailure(_request(self.children(JOB)[0]).key, reason, message))

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry, Counter
-from support.fake_clock import FakeClock
 
+from support.fake_clock import FakeClock
 from vsm_operator.runtime.health import HEARTBEAT_SECONDS, MAX_CLIENTS, STUCK_SECONDS, Check, HealthServer, Heartbeat
 
 

@@ -2,16 +2,16 @@
 
 import asyncio
 import itertools
-import random
 from typing import Any
 
 import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from support.chance import chance
 from support.fake_api import FakeApiServer, failure
 from support.fake_clock import FakeClock
-
 from vsm_operator.kube.kinds import LEASE
 from vsm_operator.runtime.leader import Leader, LeaseTimes
 
@@ -21,7 +21,7 @@ KEY = LEASE.key("vsm-system", "vsm-operator")
 class Replica:
     def __init__(self, name: str, server: FakeApiServer, clock: FakeClock) -> None:
         self.name = name
-        self.leader = Leader(server.api(), key=KEY, identity=name, clock=clock, jitter=random.Random(1))
+        self.leader = Leader(server.api(), key=KEY, identity=name, clock=clock, jitter=chance())
         self.task = asyncio.create_task(self._life(), name=name)
 
     async def _life(self) -> None:
@@ -93,7 +93,7 @@ async def test_a_leader_that_cannot_renew_gives_up_before_the_lease_ends() -> No
     clock, server = FakeClock(), FakeApiServer(LEASE)
     one = Replica("one", server, clock)
     await clock.advance(5)
-    server.fault = lambda request: failure(500, "InternalError", "etcd")
+    server.fault = lambda _: failure(500, "InternalError", "etcd")
     await clock.advance(13)
     assert not one.leader.valid()
     assert one.task.done()
@@ -103,9 +103,9 @@ async def test_a_short_outage_costs_no_leadership() -> None:
     clock, server = FakeClock(), FakeApiServer(LEASE)
     one = Replica("one", server, clock)
     await clock.advance(5)
-    server.fault = lambda request: failure(503, "ServiceUnavailable", "restarting")
+    server.fault = lambda _: failure(503, "ServiceUnavailable", "restarting")
     await clock.advance(6)
-    server.fault = lambda request: None
+    server.fault = lambda _: None
     await clock.advance(60)
     assert one.leader.valid()
     assert not one.task.done()
@@ -165,7 +165,7 @@ async def test_a_renewal_keeps_what_others_wrote_into_the_lease_and_when_it_was_
 
 async def test_trouble_is_logged_once_and_not_every_two_seconds(caplog: pytest.LogCaptureFixture) -> None:
     clock, server = FakeClock(), FakeApiServer(LEASE)
-    server.fault = lambda request: failure(403, "Forbidden", "cannot get leases")
+    server.fault = lambda _: failure(403, "Forbidden", "cannot get leases")
     one = Replica("one", server, clock)
     await clock.advance(60)
     assert caplog.text.count("cannot get leases") == 1
@@ -176,7 +176,7 @@ async def test_releasing_fails_quietly(caplog: pytest.LogCaptureFixture) -> None
     clock, server = FakeClock(), FakeApiServer(LEASE)
     one = Replica("one", server, clock)
     await clock.advance(5)
-    server.fault = lambda request: failure(500, "InternalError", "etcd")
+    server.fault = lambda _: failure(500, "InternalError", "etcd")
     await one.stop()
     assert not one.leader.valid()
     assert "expires by itself" in caplog.text
@@ -199,25 +199,25 @@ def test_times_that_would_allow_two_leaders_are_refused(times: dict[str, Any]) -
 @given(st.lists(st.sampled_from(["fail", "work", "kill", "freeze", "wait"]), max_size=25), st.integers(0, 1000))
 def test_never_two_leaders_whatever_happens(script: list[str], seed: int) -> None:
     async def play() -> None:
-        chance = random.Random(seed)
+        luck = chance(seed)
         clock, server = FakeClock(), FakeApiServer(LEASE)
         names = (f"r{number}" for number in itertools.count())
         replicas = [Replica(next(names), server, clock) for _ in range(3)]
         for step in script:
             match step:
                 case "fail":
-                    server.fault = lambda request: failure(500, "InternalError", "x") if chance.random() < 0.7 else None
+                    server.fault = lambda _: failure(500, "InternalError", "x") if luck.random() < 0.7 else None
                 case "work":
-                    server.fault = lambda request: None
+                    server.fault = lambda _: None
                 case "kill":
-                    await replicas.pop(chance.randrange(len(replicas))).kill()
+                    await replicas.pop(luck.randrange(len(replicas))).kill()
                     replicas.append(Replica(next(names), server, clock))
                 case "freeze":
-                    clock.jump(chance.uniform(0, 20))
+                    clock.jump(luck.uniform(0, 20))
             for _ in range(4):
-                await clock.advance(chance.uniform(0, 3))
+                await clock.advance(luck.uniform(0, 3))
                 assert sum(replica.leader.valid() for replica in replicas) <= 1
-        server.fault = lambda request: None
+        server.fault = lambda _: None
         for replica in replicas:
             if replica.task.done():  # it lost, and its process would have ended
                 replica.task = asyncio.create_task(replica._life())

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+
 from support.fake_api import FakeApiServer, failure
 from support.fake_clock import FakeClock
-
 from vsm_operator.kube.auth import Credentials
 from vsm_operator.kube.kinds import LEASE, Key, Kind
 from vsm_operator.runtime import manager as manager_module
@@ -50,7 +50,9 @@ class Process:
         self.behaviour = behaviour
         options = ManagerOptions(namespace="vsm-system", pod_name="pod", http_port=0)
         watches = [Watch(kind=WIDGET, keys=itself, changed=intent_changed, selector=None)]
-        self.manager = Manager(Credentials(server="https://cluster.test"), watches=watches, options=options, clock=clock)
+        self.manager = Manager(
+            Credentials(server="https://cluster.test"), watches=watches, options=options, clock=clock
+        )
         self.manager.add_controller("widget", kind=WIDGET, reconciler=self)
         self.task = asyncio.create_task(self.manager.run())
 
@@ -78,7 +80,7 @@ def clock() -> FakeClock:
 def server(monkeypatch: pytest.MonkeyPatch) -> FakeApiServer:
     found = FakeApiServer(WIDGET, LEASE)
     monkeypatch.setattr(manager_module, "Reactor", StubReactor)
-    monkeypatch.setattr(manager_module, "KubeApi", lambda credentials, **options: found.api(**options))
+    monkeypatch.setattr(manager_module, "KubeApi", lambda _, **options: found.api(**options))
     for name in ("a", "b"):
         found.put(WIDGET, {"metadata": {"name": name, "namespace": "ns"}, "spec": {}})
     return found

@@ -1,10 +1,9 @@
 """Names that dashboards know, and values computed when they are asked for."""
 
-import random
-
 from prometheus_client import CollectorRegistry, generate_latest
-from support.fake_clock import FakeClock
 
+from support.chance import chance
+from support.fake_clock import FakeClock
 from vsm_operator.kube.client import Call
 from vsm_operator.kube.kinds import Key
 from vsm_operator.runtime.metrics import Metrics, QueueReport
@@ -16,7 +15,7 @@ KEY = Key("Widget", "ns", "w")
 async def test_running_work_is_measured_at_scrape_time() -> None:
     clock, registry = FakeClock(), CollectorRegistry()
     metrics = Metrics(registry)
-    queue = WorkQueue(clock=clock, jitter=random.Random(1), metrics=QueueReport(metrics, "widget"))
+    queue = WorkQueue(clock=clock, jitter=chance(), metrics=QueueReport(metrics, "widget"))
     metrics.watch_queue("widget", queue)
     queue.add(KEY)
     await queue.get()

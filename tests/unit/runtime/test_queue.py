@@ -1,15 +1,15 @@
 """The queue hands a key to one worker at a time, and never forgets one."""
 
 import asyncio
-import random
 from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from support.fake_clock import FakeClock
 
+from support.chance import chance
+from support.fake_clock import FakeClock
 from vsm_operator.kube.kinds import Key
 from vsm_operator.runtime.queue import (
     BACKOFF_BASE_SECONDS,
@@ -28,7 +28,7 @@ A, B, C = key("a"), key("b"), key("c")
 
 
 def new_queue(clock: FakeClock | None = None, **options: Any) -> WorkQueue:
-    return WorkQueue(clock=clock or FakeClock(), jitter=random.Random(1), **options)
+    return WorkQueue(clock=clock or FakeClock(), jitter=chance(), **options)
 
 
 async def taken(queue: WorkQueue) -> list[Key]:

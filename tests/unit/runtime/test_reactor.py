@@ -1,5 +1,6 @@
 """kopf as a reactor and nothing more: facts of the architecture that a later change could break silently."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,3 +64,17 @@ async def test_kopf_logs_in_with_our_credentials(reactor: Reactor) -> None:
     found = await reactor._login()
     assert (found.server, found.scheme, found.token) == ("https://cluster.test", "Bearer", "abc")
     assert found.as_http_headers() == {"Authorization": "Bearer abc"}
+
+
+async def test_a_uid_without_a_name_can_start(reactor: Reactor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Containers run under uids that /etc/passwd does not know."""
+
+    def no_name() -> str:
+        raise KeyError("getpwuid(): uid not found: 65532")
+
+    monkeypatch.setattr("getpass.getuser", no_name)
+    before = asyncio.all_tasks()
+    reactor.stop()
+    await reactor.run()
+    for task in asyncio.all_tasks() - before:
+        task.cancel()

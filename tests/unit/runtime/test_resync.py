@@ -2,14 +2,14 @@
 
 import asyncio
 import contextlib
-import random
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+
+from support.chance import chance
 from support.fake_api import FakeApiServer, failure
 from support.fake_clock import FakeClock
-
 from vsm_operator.kube.kinds import POD, Kind
 from vsm_operator.runtime.queue import WorkQueue
 from vsm_operator.runtime.resync import INTERVAL_SECONDS, SETTLE_SECONDS, Resync
@@ -30,12 +30,10 @@ class Desk:
         ]
         self.store = Store()
         self.router = Router(self.store, watches)
-        self.queue = WorkQueue(clock=self.clock, jitter=random.Random(1))
+        self.queue = WorkQueue(clock=self.clock, jitter=chance())
         self.router.attach(WIDGET, self.queue)
         self.router.open()
-        self.resync = Resync(
-            self.server.api(), router=self.router, watches=watches, clock=self.clock, jitter=random.Random(1)
-        )
+        self.resync = Resync(self.server.api(), router=self.router, watches=watches, clock=self.clock, jitter=chance())
 
     def put(self, name: str, kind: Kind = WIDGET, namespace: str = "ns") -> None:
         labels = MANAGED if kind == POD else {}
@@ -78,15 +76,13 @@ async def test_priming_sees_the_watched_namespaces_only() -> None:
 
 async def test_priming_waits_for_a_missing_crd_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
     desk = Desk()
-    desk.server.fault = lambda request: (
-        failure(404, "NotFound", "no") if "widgets" in request.url.path else None
-    )
+    desk.server.fault = lambda request: failure(404, "NotFound", "no") if "widgets" in request.url.path else None
     task = asyncio.create_task(desk.resync.prime())
     await desk.clock.advance(60)
     assert "does not serve widgets.example.test/v1" in desk.resync.trouble
     assert not desk.resync.primed
     assert caplog.text.count("waiting to start") == 1
-    desk.server.fault = lambda request: None
+    desk.server.fault = lambda _: None
     await desk.clock.advance(15)
     await task
     assert desk.resync.trouble == ""
@@ -150,10 +146,10 @@ async def test_a_failed_resync_keeps_everything_and_the_next_one_comes() -> None
     desk.put("a")
     await desk.resync.prime()
     async with desk.running():
-        desk.server.fault = lambda request: failure(500, "InternalError", "etcd")
+        desk.server.fault = lambda _: failure(500, "InternalError", "etcd")
         await desk.clock.advance(INTERVAL_SECONDS * 1.2)
         assert desk.names == ["a"]
-        desk.server.fault = lambda request: None
+        desk.server.fault = lambda _: None
         before = desk.listed()
         await desk.clock.advance(INTERVAL_SECONDS * 1.2)
         assert desk.listed() > before

@@ -1,12 +1,12 @@
 """Which changes bring which keys back."""
 
-import random
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from support.fake_clock import FakeClock
 
+from support.chance import chance
+from support.fake_clock import FakeClock
 from vsm_operator.kube.kinds import JOB, POD, Key, Kind
 from vsm_operator.kube.snapshot import Snapshot
 from vsm_operator.runtime.logs import Reconciling, reconciling
@@ -34,7 +34,7 @@ class Desk:
             ],
         )
         self.store.add_index(WIDGET, "job", lambda widget: [widget.spec.get("job")])
-        self.queue = WorkQueue(clock=FakeClock(), jitter=random.Random(1))
+        self.queue = WorkQueue(clock=FakeClock(), jitter=chance())
         self.router.attach(WIDGET, self.queue)
         self.version = 0
         if leading:
@@ -171,7 +171,7 @@ async def test_a_standby_queues_nothing_and_a_new_leader_looks_at_everything_beh
 
 async def test_a_kind_may_have_several_controllers() -> None:
     desk = Desk()
-    second = WorkQueue(clock=FakeClock(), jitter=random.Random(1))
+    second = WorkQueue(clock=FakeClock(), jitter=chance())
     desk.router.attach(WIDGET, second)
     desk.router.observed(WIDGET, desk.body())
     assert (len(desk.queue), len(second)) == (1, 1)

@@ -1,6 +1,5 @@
 """The Store never goes backwards, whatever order the news comes in."""
 
-import random
 from typing import Any
 
 import pytest
@@ -8,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from support.chance import chance
 from vsm_operator.kube.kinds import DEPLOYMENT, POD, Kind
 from vsm_operator.runtime.store import MAX_TOMBSTONES, Store, keep_spec
 
@@ -223,7 +223,9 @@ class AnyOrderOfNews(RuleBasedStateMachine):
         event, found = data.draw(st.sampled_from(self.history))
         name = found["metadata"]["name"]
         if event == "DELETED":
-            self.store.remove(POD.key("ns", name), found["metadata"]["uid"], version=int(found["metadata"]["resourceVersion"]))
+            self.store.remove(
+                POD.key("ns", name), found["metadata"]["uid"], version=int(found["metadata"]["resourceVersion"])
+            )
         else:
             self.store.upsert(POD, found)
 
@@ -276,7 +278,7 @@ TestAnyOrderOfNews = AnyOrderOfNews.TestCase
 @given(st.integers(0, 2**32))
 def test_any_shuffle_of_complete_news_ends_at_the_truth(seed: int) -> None:
     versions = [body("p", uid="u1", version=number, spec={"n": number}) for number in range(1, 8)]
-    random.Random(seed).shuffle(versions)
+    chance(seed).shuffle(versions)
     store = new_store()
     for found in versions:
         store.upsert(POD, found)

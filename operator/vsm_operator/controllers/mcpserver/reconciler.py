@@ -81,7 +81,7 @@ class McpServerReconciler:
         else:
             if is_settled(before, generation=server.generation, retry=retry):
                 return await self._keep_settled(server, spec, before, owner=owner, registry=registry)
-            intake = await self._intake(spec, again=(before.last_handled_retry or "") != retry)
+            intake = await self._intake(key, spec, again=(before.last_handled_retry or "") != retry)
             await self._isolate(server, spec, owner=owner, registry=registry)
 
         facts = Facts(
@@ -124,13 +124,15 @@ class McpServerReconciler:
         )
         await self._publish(server, before, after)
 
-    async def _intake(self, spec: McpServerSpec, *, again: bool) -> Intake:
+    async def _intake(self, key: Key, spec: McpServerSpec, *, again: bool) -> Intake:
         package = spec.source.package()
         if package is None:
             return NotNeeded()
         request = self.intake.request(package)
         if again:
             await self.intake.forget_failure(request)
+        if missed_at := max((pod.bundle_missed_at for pod in self._pods(key)), default=""):
+            await self.intake.fetch_again(request, missed_at=missed_at)
         return await self.intake.ask(request)
 
     async def _isolate(self, server: Snapshot, spec: McpServerSpec, *, owner: Owner, registry: Registry) -> None:
