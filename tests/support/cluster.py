@@ -167,10 +167,24 @@ class Cluster:
     def route(self, service: str, namespace: str, *, port: int) -> Iterator[str]:
         """Address ("host:port") of a Service for programs started with `run_program`."""
         if self.local is not None:
-            address = self.read("service", service, namespace)["spec"]["clusterIP"]
-            yield f"{address}:{port}"
-            return
-        argv = [self.kubectl.program, "port-forward", "--namespace", namespace, f"service/{service}", f":{port}"]
+            yield f"{self.read('service', service, namespace)['spec']['clusterIP']}:{port}"
+        else:
+            with self._port_forward(f"service/{service}", namespace, port) as address:
+                yield address
+
+    @contextlib.contextmanager
+    def route_to_pod(self, pod: Manifest, *, port: int) -> Iterator[str]:
+        """The same for one pod, ready or not."""
+        if self.local is not None:
+            yield f"{pod['status']['podIP']}:{port}"
+        else:
+            name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+            with self._port_forward(f"pod/{name}", namespace, port) as address:
+                yield address
+
+    @contextlib.contextmanager
+    def _port_forward(self, target: str, namespace: str, port: int) -> Iterator[str]:
+        argv = [self.kubectl.program, "port-forward", "--namespace", namespace, target, f":{port}"]
         with subprocess.Popen(
             argv, env=dict(self.kubectl.environment), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process:
@@ -179,7 +193,7 @@ class Cluster:
                 line = process.stdout.readline()
                 match = _FORWARDING.search(line)
                 if match is None:
-                    raise KubectlFailed(f"port-forward to {namespace}/{service}: {line.strip()}")
+                    raise KubectlFailed(f"port-forward to {target} in {namespace}: {line.strip()}")
                 yield f"127.0.0.1:{match[1]}"
             finally:
                 process.terminate()

@@ -147,12 +147,9 @@ class Watch:
     def _read(self) -> None:
         assert self._process is not None
         assert self._process.stdout is not None
-        lines: list[str] = []
-        for line in self._process.stdout:
-            lines.append(line)
-            if line.rstrip("\n") == "}":  # kubectl indents everything but the braces of a whole document
-                raw = json.loads("".join(lines))
-                lines.clear()
+        for line in self._process.stdout:  # one document a line
+            if line.strip():
+                raw = json.loads(line)
                 self._queue.put(Event(raw["object"], raw["type"] == "DELETED", time.monotonic()))
         self._queue.put(None)
 

@@ -17,6 +17,7 @@ SERVER_NAMESPACE = "default"
 TOOL = "read_graph"
 READY_WITHIN_SECONDS = 420.0
 _POLL_SECONDS = 0.5
+_SHOWN_CHARACTERS = 220
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,9 @@ class Condition:
 
     @property
     def text(self) -> str:
-        return f"{self.reason}: {self.message}" if self.message else self.reason
+        """One line; the messages of programs have more."""
+        text = " ".join(f"{self.reason}: {self.message}".split()).removesuffix(":")
+        return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 
 
 def ready_condition(server: str) -> Condition:

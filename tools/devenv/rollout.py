@@ -15,7 +15,7 @@ from devenv.progress import Progress
 
 Object = Mapping[str, Any]
 READY_WITHIN_SECONDS = 300.0
-HOPELESS_RESTARTS = 4
+HOPELESS_RESTARTS = 3
 _POLL_SECONDS = 0.5
 _LOG_LINES = 8
 _LINE_CHARACTERS = 1000

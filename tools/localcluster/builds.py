@@ -107,6 +107,10 @@ def helm() -> BuildSet:
     )
 
 
+def etcd() -> BuildSet:
+    return BuildSet(name="etcd", module=MODULES / "etcd", packages=("./cmd/etcd",))
+
+
 def kind() -> BuildSet:
     return BuildSet(name="kind", module=MODULES / "kind", packages=("sigs.k8s.io/kind",))
 
@@ -129,12 +133,15 @@ def is_whole(directory: Path, programs: tuple[str, ...]) -> bool:
         return False
 
 
+def cached(wanted: BuildSet, *, cache: Path, progress: Progress) -> Path | None:
+    """The directory with the set's programs if it has been built before."""
+    directory, _ = _place(wanted, cache=cache, progress=progress)
+    return directory if is_whole(directory, wanted.programs) else None
+
+
 def ensure(wanted: BuildSet, *, cache: Path, progress: Progress) -> Path:
     """The directory with the set's programs, built if need be."""
-    cache.mkdir(parents=True, exist_ok=True)
-    go_mod = (wanted.module / "go.mod").read_text(encoding="utf-8")
-    go = toolchain.find(toolchain.needed_version(go_mod), cache=cache, progress=progress)
-    directory = cache / f"{wanted.name}-{wanted.key(go.version)}"
+    directory, go = _place(wanted, cache=cache, progress=progress)
     if is_whole(directory, wanted.programs):
         return directory
     with _locked(cache / f"{wanted.name}.lock", wanted=wanted, progress=progress):
@@ -152,6 +159,13 @@ def ensure(wanted: BuildSet, *, cache: Path, progress: Progress) -> Path:
         shutil.rmtree(directory, ignore_errors=True)
         unfinished.rename(directory)
     return directory
+
+
+def _place(wanted: BuildSet, *, cache: Path, progress: Progress) -> tuple[Path, toolchain.Go]:
+    cache.mkdir(parents=True, exist_ok=True)
+    go_mod = (wanted.module / "go.mod").read_text(encoding="utf-8")
+    go = toolchain.find(toolchain.needed_version(go_mod), cache=cache, progress=progress)
+    return cache / f"{wanted.name}-{wanted.key(go.version)}", go
 
 
 def _go_build(wanted: BuildSet, *, go: toolchain.Go, target: Path, progress: Progress) -> None:

@@ -140,7 +140,10 @@ class LocalCluster:
 
     def install_tools(self, *, kubernetes: str = DEFAULT_MINOR) -> None:
         """kubectl and helm into .local/bin, for a cluster that is not ours."""
-        for wanted in (builds.kubectl(kubernetes), builds.helm()):
+        whole = builds.cached(builds.kubernetes(kubernetes), cache=self.layout.cache, progress=self.progress)
+        if whole:
+            self._link(whole, ("kubectl",))
+        for wanted in (builds.helm(),) if whole else (builds.kubectl(kubernetes), builds.helm()):
             directory = builds.ensure(wanted, cache=self.layout.cache, progress=self.progress)
             self._link(directory, wanted.programs)
 

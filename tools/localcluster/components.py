@@ -90,7 +90,7 @@ def catalogue(*, node_address: str) -> dict[str, Component]:
 
 
 def problem(component: Component, *, node: Node, api: Api) -> str:
-    """"" when the component runs and is well, else one line about what is wrong."""
+    """ "" when the component runs and is well, else one line about what is wrong."""
     if processes.find(node.group_of(component.name), program=component.program) is None:
         return NOT_RUNNING
     if component.name == "kube-apiserver":
@@ -151,7 +151,7 @@ def _end_earlier(component: Component, *, node: Node) -> None:
 
 def _environment(component: str, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Only containerd, which pulls images, gets the user's proxies: the others talk to the cluster alone."""
-    chosen = {"PATH": NODE_PATH, "HOME": "/root"}
+    chosen = {"PATH": f"{NODE_STATE}/bin:{NODE_PATH}", "HOME": "/root"}
     if component == "containerd":
         for name in _PROXY_VARIABLES:
             if value := environ.get(name) or environ.get(name.lower()):

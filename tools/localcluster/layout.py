@@ -79,6 +79,11 @@ class Layout:
         return self.state / "config"
 
     @property
+    def binaries(self) -> Path:
+        """Programs of this cluster alone, before the host's own on the node's search path."""
+        return self.state / "bin"
+
+    @property
     def logs(self) -> Path:
         return self.state / "logs"
 

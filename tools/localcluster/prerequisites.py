@@ -1,4 +1,7 @@
-"""What the host must have, checked all at once; every missing thing comes with the command that provides it."""
+"""What the host must have, checked all at once; every missing thing comes with the command that provides it.
+
+etcd is not among it: the host's is used when it is there and new enough, else it is built like the rest.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,6 @@ PACKAGE_OF = {
     "containerd-shim-runc-v2": "containerd",
     "ctr": "containerd",
     "conntrack": "conntrack",
-    "etcd": "etcd-server",
     "ip": "iproute2",
     "ipset": "ipset",
     "iptables": "iptables",
@@ -69,7 +71,7 @@ def missing(*, minor: str) -> list[Missing]:
 
 def go_missing(*, minor: str) -> list[Missing]:
     """A Go is only needed for what the cache lacks, but whether it does depends on the Go: asked for always."""
-    sets = (builds.kubernetes(minor), builds.addons(), builds.helm())
+    sets = (builds.kubernetes(minor), builds.addons(), builds.helm(), builds.etcd())
     needed = max(toolchain.needed_version((entry.module / "go.mod").read_text(encoding="utf-8")) for entry in sets)
     if toolchain.on_path(needed) or _can_make_venv():
         return []

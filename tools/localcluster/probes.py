@@ -26,7 +26,7 @@ class Health:
     tls: bool = False
 
     def problem(self, node: Node) -> str:
-        """"" when it answers 200, else why not."""
+        """ "" when it answers 200, else why not."""
         try:
             context = _trusting(node.layout.pki) if self.tls else None
             with node.network():
@@ -78,7 +78,7 @@ class Api:
 
 
 def dns_problem(node: Node) -> str:
-    """"" when the cluster's DNS answers for the API server: Service, policy agent, pod network and a pod at once.
+    """ "" when the cluster's DNS answers for the API server: Service, policy agent, pod network and a pod at once.
 
     Asked for real, since after a restart the API server still says what was true before it.
     """

@@ -58,8 +58,12 @@ def end_all(group: Path, *, timeout_seconds: float = 15) -> list[int]:
     deadline = time.monotonic() + timeout_seconds
     while (left := cgroups.members(group)) and time.monotonic() < deadline:
         for pid in left:
-            end(pid, still_ours=lambda candidate: candidate in cgroups.members(group), grace_seconds=0,
-                timeout_seconds=2)
+            end(
+                pid,
+                still_ours=lambda candidate: candidate in cgroups.members(group),
+                grace_seconds=0,
+                timeout_seconds=2,
+            )
     return left
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from localcluster import components, manifests, network, pki, prerequisites, render
+from localcluster import components, etcd_program, manifests, network, pki, prerequisites, render
 from localcluster import record as records
 from localcluster.addresses import LinkAddresses
 from localcluster.commands import NODE_PATH, run
@@ -22,6 +22,7 @@ from localcluster.progress import Progress, wait_until
 from localcluster.record import Record
 
 READY_TIMEOUT_SECONDS = 90
+RECOVERY_SECONDS = 20
 _COMPONENT_USERS = ("kubelet", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kube-router")
 
 
@@ -50,6 +51,7 @@ class Startup:
         )  # fmt: skip
         for directory in (layout.state, layout.config / "cni", layout.logs):
             directory.mkdir(parents=True, exist_ok=True)
+        etcd_program.provide(layout, progress=self._progress)
         if not layout.record.exists():
             records.write(layout.record, record)
         if not layout.pki.exists():
@@ -109,17 +111,26 @@ class Startup:
         for stage in components.STAGES:
             if "kube-router" in stage:
                 self._await_registration(api)
-            started = [
-                component
-                for component in (catalogue[name] for name in stage)
-                if components.problem(component, node=self._node, api=api)
-            ]
+            started = [component for name in stage if self._must_start(component := catalogue[name], api=api)]
             for component in started:
                 components.start(component, node=self._node)
             for component in started:
                 self._settle(component, api=api)
             if "containerd" in stage and (loaded := self._images.load_own(addons)):
                 self._progress.step(f"images loaded: {', '.join(loaded)}")
+
+    def _must_start(self, component: Component, *, api: Api) -> bool:
+        """A process that lives gets time to become well: its machine may be busy, or what it depends on has only just
+        been restarted."""
+        last = ""
+
+        def settled() -> bool:
+            nonlocal last
+            last = components.problem(component, node=self._node, api=api)
+            return last in {"", components.NOT_RUNNING}
+
+        wait_until(settled, timeout_seconds=RECOVERY_SECONDS)
+        return bool(last)
 
     def _settle(self, component: Component, *, api: Api) -> None:
         components.wait_ready(component, node=self._node, api=api)

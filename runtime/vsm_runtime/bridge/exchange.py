@@ -15,6 +15,7 @@ class Exchange:
     """A Caller of the hub. Single reader: the task of the HTTP request."""
 
     __slots__ = (
+        "_outcome",
         "_size_bytes",
         "_waiter",
         "abandoned",
@@ -22,15 +23,15 @@ class Exchange:
         "client",
         "last_sign",
         "messages",
-        "outcome",
-        "takes_stream",
+        "settled",
     )
 
     def __init__(self, client: Client) -> None:
         self.client = client
         self.messages: deque[bytes] = deque()
         """Encoded, to be sent before the answer. A reader that is slow misses some; its answer it gets."""
-        self.outcome: Json | None = None
+        self.settled = False
+        self._outcome: Json | None = None
         self.abandoned = False
         """The client hung up."""
         self.begun = self.last_sign = asyncio.get_running_loop().time()
@@ -41,14 +42,15 @@ class Exchange:
     # -- the hub's side
 
     def settle(self, response: Json) -> None:
-        if self.outcome is None:
-            self.outcome = response
+        if not self.settled:
+            self.settled = True
+            self._outcome = response
             self._wake()
 
     def tell(self, message: Json) -> bool:
         loop = asyncio.get_running_loop()
         self.last_sign = loop.time()
-        if self.outcome is not None or len(self.messages) >= MAX_WAITING_MESSAGES:
+        if self.settled or len(self.messages) >= MAX_WAITING_MESSAGES:
             return False
         try:
             data = jsonrpc.encode(message)
@@ -72,9 +74,15 @@ class Exchange:
         self._size_bytes -= len(message)
         return message
 
+    def take_outcome(self) -> Json:
+        """Once, after `settled`. It is let go of here: what is being sent should not be held twice."""
+        outcome, self._outcome = self._outcome, None
+        assert outcome is not None  # noqa: S101 - the one reader takes it once
+        return outcome
+
     async def change(self, timeout_seconds: float) -> None:
         """Returns when there is something new, or when the time is over."""
-        if self.messages or self.outcome is not None or self.abandoned:
+        if self.messages or self.settled or self.abandoned:
             return
         loop = asyncio.get_running_loop()
         self._waiter = loop.create_future()

@@ -56,12 +56,13 @@ class LineSplitter:
         self._line = bytearray()
         self._dropped_bytes = 0
         if dropped:
-            yield Oversized(len(line) + dropped, _response_id(line))
+            yield Oversized(len(line) + dropped, response_id(line))
         elif line.strip():
             yield line
 
 
-def _response_id(edges: bytes) -> int | None:
+def response_id(edges: bytes) -> int | None:
+    """Whose answer an unreadable line was, as far as its ends tell."""
     head, tail = edges[:_EDGE_BYTES], edges[-_EDGE_BYTES:]
     match = _ID_FIRST.search(head) or _ID_LAST.search(tail)
     # A message with a method is a request or a notification of the server, not an answer.

@@ -20,7 +20,8 @@ from vsm_runtime.bridge.jsonrpc import Json
 from vsm_runtime.bridge.logs import shown
 
 PROBE_SECONDS = 3.0
-"""For a server that does not answer what it does not know. It may still be starting: initialize waits behind it."""
+"""At most, for a server that does not answer what it does not know; it may just be starting, and loses nothing: what
+it was sent waits for it."""
 MAX_TOOL_PAGES = 100
 MAX_TOOLS = 5000
 
@@ -37,10 +38,10 @@ class ToolList:
     digest: str
 
 
-async def introduce(hub: Hub, *, probe: bool) -> Peer:
+async def introduce(hub: Hub, *, probe_seconds: float) -> Peer:
     """server/discover first, then initialize. Raises HandshakeFailed, ConnectionError. The caller bounds the time."""
-    if probe:
-        peer = await _discover(hub)
+    if probe_seconds > 0:
+        peer = await _discover(hub, min(probe_seconds, PROBE_SECONDS))
         if peer is not None:
             return peer
     try:
@@ -48,15 +49,15 @@ async def introduce(hub: Hub, *, probe: bool) -> Peer:
     except ServerError as error:
         if error.code == UNSUPPORTED_VERSION:
             # A slow modern server that answered the probe after all, but too late for us.
-            peer = await _discover(hub)
+            peer = await _discover(hub, PROBE_SECONDS)
             if peer is not None:
                 return peer
         raise HandshakeFailed(f"initialize was answered with an error: {error}") from error
 
 
-async def _discover(hub: Hub) -> Peer | None:
+async def _discover(hub: Hub, seconds: float) -> Peer | None:
     try:
-        async with asyncio.timeout(PROBE_SECONDS):
+        async with asyncio.timeout(seconds):
             found = await hub.request("server/discover", {}, era=Era.MODERN)
     except (ServerError, TimeoutError):
         return None

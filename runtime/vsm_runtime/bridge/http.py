@@ -174,8 +174,6 @@ class PublicApp:
 
 
 def _headers_of(status: int) -> Headers:
-    if status == 413:
-        return [(b"connection", b"close")]  # the rest of the body is not read
     return [(b"retry-after", b"1")] if status == 503 else []
 
 

@@ -60,13 +60,13 @@ class Response:
         watcher: asyncio.Task[None] | None = None
         try:
             await exchange.change(WATCH_AFTER_SECONDS)
-            if exchange.outcome is None:
+            if not exchange.settled:
                 watcher = asyncio.create_task(_watch(self._request.receive, exchange))
                 await self._wait()
-            if exchange.messages or exchange.outcome is None:
+            if exchange.messages or not exchange.settled:
                 await self._stream()
             else:
-                await self._answer(exchange.outcome)
+                await self._answer()
         finally:
             if watcher is not None:
                 watcher.cancel()
@@ -79,7 +79,7 @@ class Response:
         await exchange.change(max(0.0, min(self._seconds_left(), KEEPALIVE_SECONDS)))
         if exchange.abandoned:
             raise Disconnected
-        if exchange.outcome is None and not exchange.messages and self._seconds_left() <= 0:
+        if not exchange.settled and not exchange.messages and self._seconds_left() <= 0:
             why = f"the server gave no answer within {self._timeout_seconds:g} s"
             self._hub.cancel(self._call, reason=why, code=jsonrpc.TIMED_OUT)
 
@@ -87,29 +87,34 @@ class Response:
         silence_ends = self._exchange.last_sign + self._timeout_seconds
         return min(silence_ends, self._exchange.begun + LONGEST_CALL_SECONDS) - asyncio.get_running_loop().time()
 
-    async def _answer(self, outcome: Json) -> None:
-        send, memory = self._request.send, self._request.memory
-        status = http_status(outcome["error"]["code"], self._exchange.client) if "error" in outcome else 200
-        body = _encoded(outcome)
+    async def _answer(self) -> None:
+        request = self._request
+        status, body = self._take()
+        request.memory.release()
         try:
-            memory.release()
-            memory.need(len(body))
+            request.memory.need(len(body))
         except NoMemory:
-            error = jsonrpc.error(outcome["id"], jsonrpc.BUSY, "too many large answers at once; try again")
-            await respond_json(send, 503, error, [(b"retry-after", b"1")])
+            error = jsonrpc.error(request.id, jsonrpc.BUSY, "too many large answers at once; try again")
+            await respond_json(request.send, 503, error, [(b"retry-after", b"1")])
         else:
-            await respond(send, status, body, _JSON_HEADERS)
+            await respond(request.send, status, body, _JSON_HEADERS)
+
+    def _take(self) -> tuple[int, bytes]:
+        outcome = self._exchange.take_outcome()
+        status = http_status(outcome["error"]["code"], self._exchange.client) if "error" in outcome else 200
+        return status, _encoded(outcome)
 
     async def _stream(self) -> None:
         send, exchange = self._request.send, self._exchange
         await begin(send, 200, _STREAM_HEADERS)
         while True:
-            if not exchange.messages and exchange.outcome is None:
+            if not exchange.messages and not exchange.settled:
                 await write(send, sse.KEEPALIVE, more=True)
             while exchange.messages:
                 await write(send, sse.event(exchange.take()), more=True)
-            if exchange.outcome is not None:
-                await write(send, sse.event(_encoded(exchange.outcome)), more=False)
+            if exchange.settled:
+                _, body = self._take()
+                await write(send, sse.event(body), more=False)
                 return
             await self._wait()
 

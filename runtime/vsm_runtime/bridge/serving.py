@@ -88,7 +88,7 @@ def listen(host: str, port: int) -> socket.socket:
 def server(app: App, *, max_connections: int = MAX_CONNECTIONS) -> Server:
     return Server(
         uvicorn.Config(
-            app,  # type: ignore[arg-type]
+            app,
             interface="asgi3",
             http=BoundedHttp,
             ws="none",

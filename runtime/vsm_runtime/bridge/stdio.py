@@ -15,7 +15,7 @@ from typing import Any
 
 from vsm_runtime.bridge import jsonrpc
 from vsm_runtime.bridge.control import ControlChannel, LauncherStatus
-from vsm_runtime.bridge.framing import LineSplitter, Oversized
+from vsm_runtime.bridge.framing import LineSplitter, Oversized, response_id
 from vsm_runtime.bridge.jsonrpc import Json
 from vsm_runtime.bridge.link import ConnectFailed, Ending, LinkBusy, Receiver
 from vsm_runtime.bridge.logs import shown
@@ -167,6 +167,9 @@ class StdioLink:
             try:
                 message = jsonrpc.decode(line)
             except jsonrpc.Malformed:
+                if (answered := response_id(line)) is not None:
+                    receiver.on_unreadable(len(line), answered)
+                    continue
                 message = line[:400].decode(errors="replace")
             receiver.on_message(message, None)
 

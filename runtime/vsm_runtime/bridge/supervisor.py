@@ -73,7 +73,9 @@ class Supervisor:
                 self._link = await self._connector.connect(self.hub)
                 self.hub.attach(self._link)
                 step = "the handshake"
-                peer = await introduce(self.hub, probe=self._probe)
+                peer = await introduce(
+                    self.hub, probe_seconds=self._handshake_timeout_seconds / 4 if self._probe else 0.0
+                )
                 step = "tools/list"
                 tools = await list_tools(self.hub, peer)
             self.status.peer, self.status.tools = peer, tools

@@ -16,13 +16,16 @@ from urllib.parse import urlsplit, urlunsplit
 from vsm_operator.domain.intake import IntakeReason
 from vsm_operator.domain.packages import PackageRef
 from vsm_runtime.intake.errors import IntakeError, without_credentials
+from vsm_runtime.intake.npm_plan import is_registry_spec
 from vsm_runtime.intake.tools import Finished, last_lines, run_tool, tool_environment
 
+PROJECT = "vsm-intake"
 _INSTALL = (
     "install", "--package-lock-only", "--ignore-scripts", "--no-audit", "--no-fund", "--omit=dev", "--json",
-    "--allow-git=none", "--allow-remote=none", "--allow-file=none", "--allow-directory=none",
-    "--no-update-notifier", "--no-omit-lockfile-registry-resolved", "--fetch-retries=3", "--fetch-timeout=30000",
+    "--allow-git=none", "--allow-file=none", "--allow-directory=none",
+    "--no-update-notifier", "--loglevel=silly", "--no-omit-lockfile-registry-resolved", "--fetch-retries=3", "--fetch-timeout=30000",
 )  # fmt: skip
+_PLACED = re.compile(r"placeDep \S+ (\S+?)@(\S*) \w+ for: (\S*) want: (.*)")
 _FORBIDDEN_CODES = {"EALLOWGIT", "EALLOWREMOTE", "EALLOWFILE", "EALLOWDIRECTORY", "EUNSUPPORTEDPROTOCOL"}
 _NETWORK_CODES = {
     "ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH",
@@ -65,9 +68,12 @@ class NpmClient:
 
         The name travels in a file, so that it is no argument of anything. Raises IntakeError.
         """
-        manifest = {"name": "vsm-intake", "private": True, "dependencies": {package.name: package.version}}
+        manifest = {"name": PROJECT, "private": True, "dependencies": {package.name: package.version}}
         (self._project / "package.json").write_text(json.dumps(manifest))
-        finished = run_tool([*self._argv, *_INSTALL, *self._options], cwd=self._project, env=self._env)
+        finished = self._install("--allow-remote=none")
+        if refuses_bundles(finished):
+            # What else comes from a URL is refused when the lock is read; it may have been downloaded, never run.
+            finished = self._install("--allow-remote=all")
         lock = self._project / "package-lock.json"
         if finished.code != 0 or not lock.is_file():
             raise explain(finished)
@@ -75,13 +81,22 @@ class NpmClient:
         shutil.rmtree(self._cache, ignore_errors=True)
         return text
 
+    def _install(self, remote: str) -> Finished:
+        return run_tool([*self._argv, *_INSTALL, remote, *self._options], cwd=self._project, env=self._env)
+
+
+def refuses_bundles(finished: Finished) -> bool:
+    """Whether npm failed because it takes the archive of a package with bundled dependencies for a URL dependency."""
+    return _error_of(finished)[0] == "EALLOWREMOTE" and not forbidden_edge(finished.stderr)
+
 
 def explain(finished: Finished) -> IntakeError:
     """What npm's failure means. Pure."""
     code, summary = _error_of(finished)
-    said = without_credentials(summary) or last_lines(finished.stderr)
+    said = without_credentials(summary) or last_lines(_errors_only(finished.stderr))
     if code in _FORBIDDEN_CODES or re.search(r"unknown git error|spawn git|git dep preparation", said, re.IGNORECASE):
-        message = f"the tree needs a package from outside the registry, which is not accepted. npm says: {said}"
+        culprit = forbidden_edge(finished.stderr) or f"the tree needs a package from elsewhere (npm says: {said})"
+        message = f"{culprit}: only packages from the registry are accepted, no git, URL, file or link"
         return IntakeError(IntakeReason.FORBIDDEN_DEPENDENCY_SOURCE, message)
     if code in _NETWORK_CODES:
         return IntakeError(IntakeReason.REGISTRY_UNREACHABLE, f"npm could not reach the registry: {said}")
@@ -90,6 +105,26 @@ def explain(finished: Finished) -> IntakeError:
     return IntakeError(
         IntakeReason.RESOLUTION_FAILED, f"npm cannot resolve the dependencies ({code or 'no code'}): {said}"
     )
+
+
+def forbidden_edge(log: str) -> str:
+    """The chain to the dependency that npm was not allowed to fetch, from its account of what it placed for whom.
+
+    Empty when npm does not tell: the account is for debugging, and no promise of it.
+    """
+    needed_by: dict[str, str] = {}
+    for placed, version, parent, spec in _PLACED.findall(log):
+        needed_by.setdefault(f"{placed}@{version}", parent)
+        if not version and not is_registry_spec(spec.strip()):
+            chain = [parent]
+            while (above := needed_by.get(chain[0], "")) not in ("", f"{PROJECT}@", *chain):
+                chain.insert(0, above)
+            return f"{' → '.join(chain)} wants {placed} from {without_credentials(spec.strip())[:200]}"
+    return ""
+
+
+def _errors_only(log: str) -> str:
+    return "\n".join(line for line in log.splitlines() if line.startswith(("npm error", "npm ERR!"))) or log
 
 
 def _error_of(finished: Finished) -> tuple[str, str]:

@@ -14,6 +14,8 @@ from unit.intake.kit import file, npm_tarball, special, sri, tgz
 from vsm_operator.domain.intake import IntakeReason
 from vsm_runtime.oci import FACTS_MEDIA_TYPE
 
+MANIFEST = file("package/package.json", b"{}")
+
 
 def publish_server(intake: Intake, **more: Any) -> None:
     """A server with a dependency tree of three, one of them below another."""
@@ -51,13 +53,14 @@ def test_a_tree_becomes_a_bundle_with_everything_in_its_place(intake: Intake) ->
     assert (done.packages, done.lifecycle_scripts, done.entrypoints) == (5, 1, ("demo-server",))
     assert (done.license, done.cached) == ("MIT", False)
     top = intake.load(done.digest)
-    assert sorted(name for name in files(top) if name.endswith("package.json")) == [
-        "node_modules/@demo/server/package.json",
-        "node_modules/left/package.json",
-        "node_modules/right/node_modules/shared/package.json",
-        "node_modules/right/package.json",
-        "node_modules/shared/package.json",
-    ] or "node_modules/left/node_modules/shared/package.json" in files(top)
+    manifests = {name: json.loads(text) for name, text in files(top).items() if name.endswith("package.json")}
+    assert {name.removesuffix("/package.json"): manifest["version"] for name, manifest in manifests.items()} == {
+        "node_modules/@demo/server": "1.0.0",
+        "node_modules/left": "1.0.0",
+        "node_modules/right": "1.0.0",
+        "node_modules/right/node_modules/shared": "2.0.0",
+        "node_modules/shared": "1.0.0",
+    }
     link = top / "bin/demo-server"
     assert str(link.readlink()) == "../node_modules/@demo/server/cli.js"
     assert link.read_bytes().startswith(b"#!/usr/bin/env node\n")
@@ -75,13 +78,8 @@ def test_facts_say_what_is_in_the_bundle(intake: Intake) -> None:
     assert by_name["@demo/server@1.0.0"]["executables"] == ["demo-server"]
     assert by_name["left@1.0.0"]["integrity"] == intake.npm.manifests["left"]["1.0.0"]["dist"]["integrity"]
     assert sum(p["files"] for p in found["packages"]) + 1 == found["files"]  # and the lock
-    assert not any(
-        "127.0.0.1" in value
-        for value in (
-            json.dumps(found),
-            files(intake.load(intake.success("@demo/server").digest))["vsm/lock.json"].decode(),
-        )
-    )
+    lock = files(intake.load(intake.success("@demo/server").digest))["vsm/lock.json"]
+    assert b"127.0.0.1" not in json.dumps(found).encode() + lock
 
 
 def test_the_same_package_is_the_same_bundle_whatever_the_scratch_directory_and_the_umask(intake: Intake) -> None:
@@ -209,7 +207,8 @@ def test_a_dependency_from_outside_the_registry_is_refused(intake: Intake, spec:
         intake.npm.publish("middle", dependencies={"evil": spec})
     failure = intake.failure("@demo/server")
     assert failure.reason is IntakeReason.FORBIDDEN_DEPENDENCY_SOURCE
-    assert "evil" in failure.message
+    chain = "@demo/server@1.0.0" if depth == "direct" else "@demo/server@1.0.0 → middle@1.0.0"
+    assert failure.message.startswith(f"{chain} wants evil from ")
 
 
 def test_a_shrinkwrap_that_points_elsewhere_is_refused_although_the_hash_is_its_own(intake: Intake) -> None:
@@ -317,12 +316,12 @@ def test_a_copy_of_a_dependency_hidden_in_an_archive_gives_way_to_the_locked_one
         ),
         pytest.param(tgz(file("package/package.json", b"{}"), file("/tmp/evil")), "/tmp/evil", id="absolute path"),
         pytest.param(
-            tgz(file("package/package.json", b"{}"), special("package/l", tarfile.SYMTYPE, target="../../..")),
+            tgz(MANIFEST, special("package/l", tarfile.SYMTYPE, target="../../..")),
             "package/l",
             id="symlink out of the tree",
         ),
         pytest.param(
-            tgz(file("package/package.json", b"{}"), special("package/h", tarfile.LNKTYPE, target="/etc/passwd")),
+            tgz(MANIFEST, special("package/h", tarfile.LNKTYPE, target="/etc/passwd")),
             "package/h",
             id="hard link",
         ),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vsm_operator.domain.quantity import canonical, value_of
 
-FACTORS = {
+FACTORS: dict[str, Fraction | int] = {
     "m": Fraction(1, 1000), "": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18,
     "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60,
 }  # fmt: skip

@@ -15,7 +15,7 @@ from vsm_runtime.intake.http import Registry
 from vsm_runtime.intake.npm import check_entry, check_root
 from vsm_runtime.intake.npm_lock import LockedPackage
 from vsm_runtime.intake.npm_registry import NpmRegistry, NpmVersion, suggest
-from vsm_runtime.intake.npm_resolve import explain
+from vsm_runtime.intake.npm_resolve import explain, refuses_bundles
 from vsm_runtime.intake.npm_unpack import declared_executables, read_manifest, repair_shebang, unpack
 from vsm_runtime.intake.tools import Finished
 
@@ -146,6 +146,27 @@ def test_npms_codes_become_reasons(code: str, reason: IntakeReason) -> None:
     error = explain(Finished(1, answer, ""))
     assert error.reason is reason
     assert "hunter2" not in error.message
+
+
+def test_the_chain_to_a_forbidden_dependency_comes_from_npms_account_of_the_tree() -> None:
+    log = """\
+npm silly placeDep ROOT server@1.0.0 OK for: vsm-intake@ want: 1.0.0
+npm silly placeDep ROOT @s/middle@2.0.0 OK for: server@1.0.0 want: ^2.0.0
+npm silly placeDep ROOT other@1.0.0 OK for: server@1.0.0 want: ^1.0.0 || ^2.0.0
+npm silly placeDep node_modules/middle evil@ OK for: @s/middle@2.0.0 want: git+https://u:hunter2@code.invalid/e.git
+npm error code EALLOWGIT
+"""
+    error = explain(Finished(1, '{"error": {"code": "EALLOWGIT", "summary": "disabled"}}', log))
+    assert error.message.startswith("server@1.0.0 → @s/middle@2.0.0 wants evil from git+https://code.invalid/e.git:")
+
+
+def test_npms_refusal_of_an_archive_with_bundled_packages_is_told_from_that_of_a_url_dependency() -> None:
+    answer = '{"error": {"code": "EALLOWREMOTE", "summary": "disabled"}}'
+    bundles = Finished(1, answer, "npm silly placeDep ROOT server@1.0.0 OK for:  want: 1.0.0\n")
+    url = Finished(1, answer, "npm silly placeDep ROOT evil@ OK for: server@1.0.0 want: https://x.invalid/e.tgz\n")
+    assert refuses_bundles(bundles)
+    assert not refuses_bundles(url)
+    assert not refuses_bundles(Finished(1, '{"error": {"code": "EALLOWGIT"}}', bundles.stderr))
 
 
 def test_npm_that_dies_without_json_still_gives_its_last_lines() -> None:

@@ -1,7 +1,6 @@
 """A small MCP server on stdio for tests: legacy era, standard library only, misbehaves on request.
 
-Tools: echo, pid, slow (waits for a cancellation), progress, ask (sampling), flood (a huge answer), spawn (a grandchild),
-noise, log, exit. Arguments: --silent-to=METHOD, --noisy, --crash-at-start, --ignore-eof, --unknown=silent, --page=N.
+Arguments: --silent-to=METHOD, --noisy, --crash-at-start, --ignore-eof, --unknown=silent|dies, --page=N, --version=V.
 """
 
 import json
@@ -17,6 +16,7 @@ lock = threading.Lock()
 answers: dict[object, dict] = {}
 cancelled: set[object] = set()
 changed = threading.Condition()
+stop_reading = threading.Event()
 
 
 def send(message):
@@ -37,55 +37,107 @@ def ask(method, params):
         return answers.pop(request_id)
 
 
-def call(request_id, name, arguments, meta):
-    if name == "echo":
-        return text(arguments)
-    if name == "pid":
-        return text(str(os.getpid()))
-    if name == "slow":
-        sys.stderr.write("slow begins\n")
-        sys.stderr.flush()
-        with changed:
-            changed.wait_for(lambda: request_id in cancelled, timeout=30)
-        return text("cancelled")
-    if name == "cancelled":
-        return text(sorted(str(c) for c in cancelled))
-    if name == "progress":
-        for step in range(arguments.get("steps", 3)):
-            params = {"progressToken": meta.get("progressToken"), "progress": step + 1, "total": 3}
-            send({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
-        return text("done")
-    if name == "ask":
-        params = {"messages": [{"role": "user", "content": {"type": "text", "text": "hi"}}], "maxTokens": 10}
-        return text(ask(arguments.get("method", "sampling/createMessage"), params))
-    if name == "flood":
-        return text("x" * arguments["size"])
-    if name == "values":
-        return {"content": [], "structuredContent": {"values": [0] * arguments["count"]}}
-    if name == "spawn":
-        child = subprocess.Popen(["sleep", "300"], start_new_session=bool(arguments.get("session")))
-        return text(str(child.pid))
-    if name == "noise":
-        sys.stdout.write(arguments["text"] + "\n")
-        return text("made noise")
-    if name == "log":
-        params = {"level": "info", "data": "a line"}
-        send({"jsonrpc": "2.0", "method": "notifications/message", "params": params})
-        return text("logged")
-    if name == "more":
-        TOOLS.append(arguments["name"])
-        send({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
-        return text("more")
-    if name == "exit":
-        sys.stderr.write("last words\n")
-        sys.stderr.flush()
-        os._exit(arguments.get("code", 3))
-    raise KeyError(name)
+class Call:
+    """What a tool may want to know of its call."""
+
+    def __init__(self, request_id, params):
+        self.id = request_id
+        self.arguments = params.get("arguments") or {}
+        self.meta = params.get("_meta") or {}
 
 
-TOOLS = ["echo", "pid", "slow", "cancelled", "progress", "ask", "flood", "values", "spawn", "noise", "log", "exit"]
-if options.get("tools"):
-    TOOLS = [*TOOLS, *(f"tool{i}" for i in range(int(options["tools"])))]
+def echo(call):
+    return text(call.arguments)
+
+
+def pid(_):
+    return text(str(os.getpid()))
+
+
+def slow(call):
+    """Until it is cancelled."""
+    sys.stderr.write("slow begins\n")
+    sys.stderr.flush()
+    with changed:
+        changed.wait_for(lambda: call.id in cancelled, timeout=30)
+    return text("cancelled")
+
+
+def count_cancelled(_):
+    return text(str(len(cancelled)))
+
+
+def progress(call):
+    for step in range(call.arguments.get("steps", 3)):
+        params = {"progressToken": call.meta.get("progressToken"), "progress": step + 1, "total": 3}
+        send({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
+    return text("done")
+
+
+def ask_client(call):
+    """Asks for sampling, or for whatever `method` says, and returns the client's answer."""
+    params = {"messages": [{"role": "user", "content": {"type": "text", "text": "hi"}}], "maxTokens": 10}
+    return text(ask(call.arguments.get("method", "sampling/createMessage"), params))
+
+
+def flood(call):
+    return text("x" * call.arguments["size"])
+
+
+def values(call):
+    return {"content": [], "structuredContent": {"values": [0] * call.arguments["count"]}}
+
+
+def spawn(call):
+    child = subprocess.Popen(["sleep", "300"], start_new_session=bool(call.arguments.get("session")))
+    return text(str(child.pid))
+
+
+def noise(call):
+    with lock:
+        sys.stdout.write(call.arguments["line"] + "\n")
+    return text("made noise")
+
+
+def log(_):
+    send({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "a line"}})
+    return text("logged")
+
+
+def add_tool(call):
+    TOOLS[call.arguments["tool"]] = echo
+    send({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
+    return text("added")
+
+
+def deaf(_):
+    """Reads nothing any more."""
+    stop_reading.set()
+    return text("deaf")
+
+
+def leave(call):
+    sys.stderr.write("last words\n")
+    sys.stderr.flush()
+    os._exit(call.arguments.get("code", 3))
+
+
+TOOLS = {
+    "echo": echo,
+    "pid": pid,
+    "slow": slow,
+    "cancelled": count_cancelled,
+    "progress": progress,
+    "ask": ask_client,
+    "flood": flood,
+    "values": values,
+    "spawn": spawn,
+    "noise": noise,
+    "log": log,
+    "add": add_tool,
+    "deaf": deaf,
+    "exit": leave,
+}
 
 
 def tool(name):
@@ -105,12 +157,12 @@ def answer(method, request_id, params):
     if method == "tools/list":
         size = int(options.get("page", "1000"))
         start = int(params.get("cursor", "0"))
-        page = {"tools": [tool(name) for name in TOOLS[start : start + size]]}
+        page = {"tools": [tool(name) for name in list(TOOLS)[start : start + size]]}
         return page | ({"nextCursor": str(start + size)} if start + size < len(TOOLS) else {})
     if method == "logging/setLevel":
         return {}
     if method == "tools/call":
-        return call(request_id, params["name"], params.get("arguments") or {}, params.get("_meta") or {})
+        return TOOLS[params["name"]](Call(request_id, params))
     return None
 
 
@@ -137,9 +189,11 @@ def main():
         sys.stderr.write("Traceback (most recent call last):\nModuleNotFoundError: No module named 'absent'\n")
         sys.exit(1)
     if "noisy" in options:
-        sys.stdout.write("Welcome to my server!\n\n[1, 2]\nnull\n{\"jsonrpc\": \"1.0\"}\n")
+        sys.stdout.write('Welcome to my server!\n\n[1, 2]\nnull\n{"jsonrpc": "1.0"}\n')
         sys.stdout.flush()
     for line in sys.stdin:
+        if stop_reading.is_set():
+            time.sleep(300)
         message = json.loads(line)
         if message.get("method") == "notifications/cancelled":
             with changed:
