@@ -60,11 +60,10 @@ lock: ## make the lock files again (LOCK_ARGS=--upgrade takes newer versions)
 generate: dev ## write what is generated: CRDs from the models, the charts' copies and roles, manifests/install
 	@$(BIN)/python -m vsm_operator.api.crd
 	@PYTHONPATH=operator:tools PATH="$(CURDIR)/.local/bin:$$PATH" $(BIN)/python -m chartgen
-	@PYTHONPATH=operator:tools PATH="$(CURDIR)/.local/bin:$$PATH" $(BIN)/python -m chartgen
 
 .PHONY: bench
 bench: dev ## measure, on the cluster of `make up`
-	@KUBECONFIG=$(CURDIR)/.local/kubeconfig PATH="$(CURDIR)/.local/bin:$$PATH" $(BIN)/python -m bench $(BENCH_ARGS)
+	@KUBECONFIG=$(CURDIR)/.local/kubeconfig PATH="$(CURDIR)/.local/bin:$$PATH" PYTHONPATH=tests:tools $(BIN)/python -m bench $(BENCH_ARGS)
 
 .PHONY: in-cluster
 in-cluster: ## run COMMAND=... in the local cluster's network, where pod and Service addresses are reachable

@@ -80,3 +80,5 @@ class NameTaken(Terminal):
 
 class Forbidden(Terminal):
     """The API server refuses: a missing role, a quota, or an admission policy."""
+
+

@@ -5,7 +5,6 @@ Logs are JSON lines on stderr; metrics and health are on the port given.
 
 import argparse
 import asyncio
-import gc
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +59,6 @@ def main() -> int:
     parser.add_argument("--lease-seconds", type=int, default=15)
     arguments = parser.parse_args()
     logs.configure("INFO")
-    gc.freeze()
     return asyncio.run(operate(arguments))
 
 

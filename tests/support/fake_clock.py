@@ -62,7 +62,7 @@ class FakeClock:
             self._elapsed = max(self._elapsed, at)
             callback()
             await self.settle()
-        self._elapsed = end
+        self._elapsed = max(self._elapsed, end)  # a callback may have jumped
         await self.settle()
 
     async def settle(self) -> None:

@@ -76,11 +76,7 @@ class Buildah:
             )
         unfinished = archive.with_suffix(".unfinished")
         unfinished.unlink(missing_ok=True)
-        # Not compressed: the archive never leaves this machine, and compressing would take longer than building.
-        session.run(
-            ["push", "--disable-compression", image.reference, f"oci-archive:{unfinished}:{image.reference}"],
-            timeout_seconds=300,
-        )
+        session.run(["push", image.reference, f"oci-archive:{unfinished}:{image.reference}"], timeout_seconds=300)
         unfinished.rename(archive)
 
     def _ensure_base(self, session: _Session) -> None:

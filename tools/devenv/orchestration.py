@@ -35,21 +35,28 @@ class Devenv:
     def environment(self) -> Environment:
         return Environment(checkout=self.checkout, commands=self.commands, environ=self.environ)
 
-    def up(self, *, first_server: bool = True) -> None:
-        """A cluster with the operator on it, and unless told otherwise the first server."""
+    def up(self) -> None:
+        """A cluster with the operator and the first server on it."""
+        self._first_server(self.install(self.prepare()))
+
+    def prepare(self) -> Choice:
+        """All that has to be on this machine, and the choice of a cluster; the cluster itself is not touched."""
         chosen = self.choose()
         self.progress.say(f"cluster: {chosen.wanted}, because {chosen.reason}")
         self._require(self.missing(chosen))
         with self.progress.step("development environment") as step:
             step.outcome = "made" if self.environment.ensure() else "unchanged"
+        return chosen
+
+    def install(self, chosen: Choice) -> clusters.Cluster:
+        """The chosen cluster, up, with the operator of this tree running on it."""
         cluster = self._cluster_up(chosen)
         images: dict[str, Image] = {}
         for source in (OPERATOR, RUNTIME):
             with self.progress.step(f"image {source.name}") as step:
                 images[source.name], step.outcome = cluster.provide(source)
-        self._install(cluster, images)
-        if first_server:
-            self._first_server(cluster)
+        self._install_charts(cluster, images)
+        return cluster
 
     def down(self) -> None:
         """Removes what the record says is ours."""
@@ -59,8 +66,8 @@ class Devenv:
             return
         cluster = self._cluster(self._choice_of(record))
         if record.made_cluster:
-            with self.progress.step(f"removing the {record.cluster} cluster"):
-                cluster.down()
+            self.progress.say(f"removing the {record.cluster} cluster")
+            cluster.down()
         else:
             self._remove_from(cluster, record)
             self.checkout.kubeconfig.unlink(missing_ok=True)
@@ -123,7 +130,7 @@ class Devenv:
             self.commands.show(clusters.localcluster("tools"), environment=self._localcluster, timeout_seconds=3600)
         return cluster
 
-    def _install(self, cluster: clusters.Cluster, images: Mapping[str, Image]) -> None:
+    def _install_charts(self, cluster: clusters.Cluster, images: Mapping[str, Image]) -> None:
         helm = charts.Helm(kubeconfig=cluster.kubeconfig, commands=self.commands)
         releases = [
             charts.definitions(self.checkout.root),

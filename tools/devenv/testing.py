@@ -24,9 +24,10 @@ def lint(devenv: Devenv) -> None:
 
 
 def run_tests(devenv: Devenv, *, pytest_arguments: Sequence[str]) -> None:
-    """Static checks, the fast tiers first, then the operator on a cluster and the tiers that need it."""
-    devenv.up(first_server=False)
+    """Static checks, since they fail fastest, then the operator on a cluster, then every tier in one run of pytest."""
+    chosen = devenv.prepare()
     lint(devenv)
+    devenv.install(chosen)
     devenv.commands.show(
         [str(devenv.environment.python), "-m", "pytest", *pytest_arguments],
         environment={"KUBECONFIG": str(devenv.checkout.kubeconfig)},

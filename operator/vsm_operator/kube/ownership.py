@@ -22,6 +22,7 @@ def foreign_fields(managed: Sequence[Mapping[str, Any]], *, ours: str) -> tuple[
     """Leaves below /spec that were not applied by us. At most MAX_FOREIGN_FIELDS: one is enough to act.
 
     What we once wrote by an update, under our own name, counts as foreign too: no later apply would remove it.
+    Empty for objects that we never applied: a user's, or a Job, where nobody's fields need taking back.
     """
     own: set[FieldPath] = set()
     foreign: set[FieldPath] = set()
@@ -31,6 +32,8 @@ def foreign_fields(managed: Sequence[Mapping[str, Any]], *, ours: str) -> tuple[
         applied = entry.get("manager") == ours and entry.get("operation") == "Apply"
         leaves = own if applied else foreign
         _collect(entry.get("fieldsV1", {}).get("f:spec", {}), ("f:spec",), leaves)
+    if not own:
+        return ()
     return tuple(sorted(path for path in foreign - own if _TOLERATED not in path)[:MAX_FOREIGN_FIELDS])
 
 

@@ -82,8 +82,6 @@ class Controller:
         self._metrics = metrics
         self._report = report
         self._workers = workers
-        self.alive = 0
-        """Workers that are running; fewer than asked for means trouble while `run` is running."""
         metrics.max_workers.labels(name).set(workers)
         metrics.watch_queue(name, queue)
 
@@ -99,18 +97,15 @@ class Controller:
         return max(self.queue.running_seconds(), default=0.0) < 2 * RECONCILE_TIMEOUT_SECONDS
 
     async def _work(self) -> None:
-        self.alive += 1
-        try:
-            while True:
+        while True:
+            try:
                 key = await self.queue.get()
-                try:
-                    await self._process(key)
-                finally:
-                    self.queue.done(key)
-        except QueueClosed:
-            return
-        finally:
-            self.alive -= 1
+            except QueueClosed:
+                return
+            try:
+                await self._process(key)
+            finally:
+                self.queue.done(key)
 
     async def _process(self, key: Key) -> None:
         snapshot = self._store.get(key)

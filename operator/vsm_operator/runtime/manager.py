@@ -56,8 +56,8 @@ class ManagerOptions:
     lease_name: str = "vsm-operator"
     lease_times: LeaseTimes = field(default_factory=LeaseTimes)
     http_port: int = 8090
-    requests_per_second: float = 50.0
-    request_burst: int = 100
+    requests_per_second: float = 100.0
+    request_burst: int = 200
     background_limit: int = 8
 
 

@@ -130,7 +130,7 @@ class Router:
         self._route(self.store.remove(key, uid), Lane.CHANGE, ours=True)
 
     def _route(self, change: Change | None, lane: Lane, *, ours: bool = False) -> None:
-        if change is None or not self._open:
+        if change is None:
             return
         old, new = change.old, change.new
         watch = self._watches[change.snapshot.key.kind]

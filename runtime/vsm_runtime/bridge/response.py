@@ -15,7 +15,6 @@ from vsm_runtime.bridge.asgi import (
     Request,
     begin,
     respond,
-    respond_json,
     write,
 )
 from vsm_runtime.bridge.eras import Client, Era
@@ -88,21 +87,21 @@ class Response:
         return min(silence_ends, self._exchange.begun + LONGEST_CALL_SECONDS) - asyncio.get_running_loop().time()
 
     async def _answer(self) -> None:
-        request = self._request
         status, body = self._take()
-        request.memory.release()
-        try:
-            request.memory.need(len(body))
-        except NoMemory:
-            error = jsonrpc.error(request.id, jsonrpc.BUSY, "too many large answers at once; try again")
-            await respond_json(request.send, 503, error, [(b"retry-after", b"1")])
-        else:
-            await respond(request.send, status, body, _JSON_HEADERS)
+        await respond(self._request.send, status, body, _JSON_HEADERS)
 
     def _take(self) -> tuple[int, bytes]:
+        """Status and body of the answer, which counts as memory until it is sent."""
         outcome = self._exchange.take_outcome()
         status = http_status(outcome["error"]["code"], self._exchange.client) if "error" in outcome else 200
-        return status, _encoded(outcome)
+        body, memory = _encoded(outcome), self._request.memory
+        memory.release()
+        try:
+            memory.need(len(body))
+        except NoMemory:
+            busy = jsonrpc.error(outcome["id"], jsonrpc.BUSY, "too many large answers at once; try again")
+            return 503, jsonrpc.encode(busy)
+        return status, body
 
     async def _stream(self) -> None:
         send, exchange = self._request.send, self._exchange

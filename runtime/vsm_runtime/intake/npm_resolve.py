@@ -23,7 +23,8 @@ PROJECT = "vsm-intake"
 _INSTALL = (
     "install", "--package-lock-only", "--ignore-scripts", "--no-audit", "--no-fund", "--omit=dev", "--json",
     "--allow-git=none", "--allow-file=none", "--allow-directory=none",
-    "--no-update-notifier", "--loglevel=silly", "--no-omit-lockfile-registry-resolved", "--fetch-retries=3", "--fetch-timeout=30000",
+    "--no-update-notifier", "--no-omit-lockfile-registry-resolved", "--fetch-retries=3", "--fetch-timeout=30000",
+    "--loglevel=silly",
 )  # fmt: skip
 _PLACED = re.compile(r"placeDep \S+ (\S+?)@(\S*) \w+ for: (\S*) want: (.*)")
 _FORBIDDEN_CODES = {"EALLOWGIT", "EALLOWREMOTE", "EALLOWFILE", "EALLOWDIRECTORY", "EUNSUPPORTEDPROTOCOL"}

@@ -61,7 +61,10 @@ class LoopbackServer:
                 self.send_header("content-type", found.content_type)
                 self.send_header("content-length", str(len(found.body)))
                 self.end_headers()
-                self.wfile.write(found.body)
+                if self.command != "HEAD":
+                    self.wfile.write(found.body)
+
+            do_HEAD = do_GET  # noqa: N815 - uv asks for sizes first
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
                 return None

@@ -64,7 +64,8 @@ class Rig:
     def start_launcher(self, command: list[str], *options: str) -> None:
         argv = [sys.executable, "-I", str(ROOT / "runtime/vsm_runtime/launcher.py")]
         argv += ["--socket", str(self.directory / "server.sock"), "--control", str(self.directory / "control.sock")]
-        self.launcher = self._spawn([*argv, *options, "--", *command], "launcher.log")
+        argv += options or ("--stdin-grace-seconds", "0.5", "--term-grace-seconds", "0.5")
+        self.launcher = self._spawn([*argv, "--", *command], "launcher.log")
 
     def start_bridge(self, **settings: str) -> "Rig":
         environment = {

@@ -27,7 +27,7 @@ def test_ready_comes_after_the_handshake_and_tells_who_the_server_is(rig: Rig) -
     assert status["state"] == "ready"
     assert status["protocolVersion"] == "2025-11-25"
     assert status["serverInfo"] == {"name": "fake", "version": "1.0"}
-    assert status["tools"]["count"] == len(status["tools"]["names"]) == 14
+    assert status["tools"]["count"] == len(status["tools"]["names"]) == 15
     assert status["tools"]["hash"].startswith("sha256:")
     assert (status["restarts"], status["consecutiveFailures"], status["lastFailure"]) == (0, 0, None)
 

@@ -17,6 +17,7 @@ def applied(spec: dict[str, Any]) -> dict[str, Any]:
     return entry(OURS, spec, operation="Apply")
 
 
+BASE = applied({"f:selector": {}})
 SERVER = 'k:{"name":"server"}'
 
 
@@ -32,21 +33,24 @@ SERVER = 'k:{"name":"server"}'
         pytest.param(
             [applied({"f:replicas": {}}), entry("kubectl-edit", {"f:replicas": {}})], (), id="ours as well: drift's job"
         ),
-        pytest.param([entry("hpa", {"f:replicas": {}}, subresource="scale")], (), id="through a subresource"),
+        pytest.param([BASE, entry("hpa", {"f:replicas": {}}, subresource="scale")], (), id="through a subresource"),
         pytest.param(
-            [entry("kubectl", {"f:annotations": {"f:kubectl.kubernetes.io/restartedAt": {}}})], (), id="rollout restart"
+            [BASE, entry("kubectl", {"f:annotations": {"f:kubectl.kubernetes.io/restartedAt": {}}})],
+            (),
+            id="rollout restart",
         ),
         pytest.param(
-            [entry("kubectl-edit", {"f:containers": {'k:{"name":"evil"}': {".": {}, "f:name": {}}}})],
+            [BASE, entry("kubectl-edit", {"f:containers": {'k:{"name":"evil"}': {".": {}, "f:name": {}}}})],
             (("f:spec", "f:containers", 'k:{"name":"evil"}', "f:name"),),
             id="added list item",
         ),
         pytest.param(
-            [entry(OURS, {"f:runtimeClassName": {}})],
+            [BASE, entry(OURS, {"f:runtimeClassName": {}})],
             (("f:spec", "f:runtimeClassName"),),
             id="our own update, which no apply would undo",
         ),
-        pytest.param([{"manager": "x", "operation": "Update"}], (), id="no fields at all"),
+        pytest.param([BASE, {"manager": "x", "operation": "Update"}], (), id="no fields at all"),
+        pytest.param([entry("kubectl-edit", {"f:hostNetwork": {}})], (), id="never applied by us"),
     ],
 )
 def test_foreign_fields(managed: list[dict[str, Any]], want: tuple[tuple[str, ...], ...]) -> None:
@@ -54,8 +58,8 @@ def test_foreign_fields(managed: list[dict[str, Any]], want: tuple[tuple[str, ..
 
 
 def test_foreign_fields_are_bounded() -> None:
-    spec = {f"f:field{number}": {} for number in range(500)}
-    assert len(foreign_fields([entry("flood", spec)], ours=OURS)) == MAX_FOREIGN_FIELDS
+    spec: dict[str, Any] = {f"f:field{number}": {} for number in range(500)}
+    assert len(foreign_fields([BASE, entry("flood", spec)], ours=OURS)) == MAX_FOREIGN_FIELDS
 
 
 @pytest.mark.parametrize(

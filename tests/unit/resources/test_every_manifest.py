@@ -18,7 +18,7 @@ from vsm_operator.kube.manifest import Manifest, canonical_hash
 LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 SHELLS = {"sh", "bash", "dash", "ash", "zsh", "ksh", "env", "eval"}
-some = settings(max_examples=60, deadline=None)
+some = settings(max_examples=40, deadline=None)
 
 
 def pods(given_: Input) -> Iterator[Manifest]:

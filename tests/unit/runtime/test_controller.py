@@ -187,7 +187,7 @@ async def test_a_bug_in_one_key_stops_no_other(bench: Bench, caplog: pytest.LogC
     bench.queue.add(B)
     await bench.clock.advance(3600)
     assert bench.work.passes.count(B) == 1
-    assert bench.controller.alive == 2
+    assert len(bench.work.passes) > 10
     assert "ZeroDivisionError" in caplog.text
 
 
@@ -250,18 +250,18 @@ async def test_a_reconcile_that_hangs_is_cut_off_at_its_deadline(bench: Bench, m
 
 
 async def test_a_worker_that_does_not_come_back_is_noticed(bench: Bench) -> None:
-    async def hang(_: Key) -> None:
-        await asyncio.Event().wait()
+    gate = asyncio.Event()
 
-    assert bench.controller.healthy
+    async def hang(_: Key) -> None:
+        await gate.wait()
+
     bench.work.scripts[A] = [hang]
     bench.queue.add(A)
     await bench.clock.settle()
+    before = bench.controller.healthy
     bench.clock.jump(3 * controller_module.RECONCILE_TIMEOUT_SECONDS)
-    assert not bench.controller.healthy
-    for task in asyncio.all_tasks():
-        if task.get_name().startswith("widget worker"):
-            task.cancel()
+    assert (before, bench.controller.healthy) == (True, False)
+    gate.set()
 
 
 async def test_lines_of_one_pass_carry_its_key_and_id(bench: Bench) -> None:

@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -23,7 +23,7 @@ def troubles() -> Troubles:
 
 
 @pytest.fixture
-async def server(troubles: Troubles) -> Iterator[HealthServer]:
+async def server(troubles: Troubles) -> AsyncIterator[HealthServer]:
     registry = CollectorRegistry()
     Counter("widgets", "Made", registry=registry).inc(3)
     found = HealthServer(

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -40,6 +41,10 @@ class Replica:
 def spec(server: FakeApiServer) -> dict[str, Any]:
     found: dict[str, Any] = server.objects[KEY]["spec"]
     return found
+
+
+def answered_at(clock: FakeClock, seconds: float) -> str:
+    return (clock.now() + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 async def test_the_first_replica_leads_and_the_second_waits_as_long_as_it_renews() -> None:
@@ -89,6 +94,26 @@ async def test_a_frozen_leader_may_not_write_when_it_wakes() -> None:
     await one.kill()
 
 
+async def test_a_slow_renewal_counts_from_when_it_was_sent() -> None:
+    """Others may have seen it at once, although we heard of it late."""
+    clock, server = FakeClock(), FakeApiServer(LEASE)
+    one = Replica("one", server, clock)
+    await clock.advance(5)
+
+    def slow(request: httpx.Request) -> None:
+        if request.method == "PUT":
+            clock.jump(6)
+            server.fault = lambda _: failure(500, "InternalError", "etcd")
+
+    server.fault = slow
+    while server.fault is slow:
+        await clock.advance(0.1)
+    assert one.leader.valid()
+    clock.jump(4.5)
+    assert not one.leader.valid()
+    await one.kill()
+
+
 async def test_a_leader_that_cannot_renew_gives_up_before_the_lease_ends() -> None:
     clock, server = FakeClock(), FakeApiServer(LEASE)
     one = Replica("one", server, clock)
@@ -130,7 +155,8 @@ async def test_a_lost_answer_to_our_own_renewal_is_no_loss() -> None:
     clock, server = FakeClock(), FakeApiServer(LEASE)
     one = Replica("one", server, clock)
     await clock.advance(5)
-    handle, lost = server.handle, []
+    handle = server.handle
+    lost: list[int] = []
 
     def lose(request: httpx.Request) -> httpx.Response | None:
         if request.method == "PUT" and not lost:
@@ -140,8 +166,13 @@ async def test_a_lost_answer_to_our_own_renewal_is_no_loss() -> None:
         return None
 
     server.fault = lose
+    while not lost:
+        await clock.advance(0.1)
+    before = len(server.writes)
+    await clock.advance(2.3)
+    assert len(server.writes) == before + 1
+    assert server.objects[KEY]["spec"]["renewTime"] > answered_at(clock, -2.3)  # read anew, not a conflict first
     await clock.advance(60)
-    assert lost
     assert one.leader.valid()
     await one.kill()
 

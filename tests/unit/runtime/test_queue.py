@@ -273,7 +273,7 @@ class AnyOrderOfCalls(RuleBasedStateMachine):
                 del self.due[key]
                 self.owed.add(key)
 
-    @precondition(lambda self: len(self.queue))
+    @precondition(lambda self: len(self.queue) > 0)
     @rule()
     def take(self) -> None:
         found = self.loop.run_until_complete(self.queue.get())

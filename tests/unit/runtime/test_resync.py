@@ -112,7 +112,7 @@ async def test_every_ten_minutes_everything_is_listed_and_every_key_looked_at() 
         assert desk.listed() == before
         await desk.clock.advance(INTERVAL_SECONDS * 0.3)
         assert desk.listed() == before + 1
-        assert await desk.queue.get() == WIDGET.key("ns", "a")
+        assert len(desk.queue) == 1
     assert desk.server.writes == []
 
 
@@ -121,6 +121,7 @@ async def test_hints_are_debounced_per_kind_and_ignored_while_the_watches_start(
     desk.resync.hint(WIDGET)
     async with desk.running():
         before = desk.listed(), desk.listed(POD)
+        assert before == (1, 1)
         for _ in range(100):
             desk.resync.hint(WIDGET)
         await desk.clock.advance(5)

@@ -150,7 +150,10 @@ def test_only_the_projection_and_our_annotations_are_kept() -> None:
         body(
             spec={"a": 1},
             annotations={"vsm-mcp.io/retry": "1", "other": "x"},
-            managedFields=[{"manager": "m", "operation": "Update", "fieldsV1": {"f:spec": {"f:a": {}}}}],
+            managedFields=[
+                {"manager": "vsm-operator", "operation": "Apply", "fieldsV1": {"f:spec": {"f:b": {}}}},
+                {"manager": "m", "operation": "Update", "fieldsV1": {"f:spec": {"f:a": {}}}},
+            ],
         ),
     )
     found = store.get(KEY)

@@ -96,8 +96,7 @@ def summarise(facts: Facts, *, now: datetime) -> McpServerStatus:
                 "verified_revision": facts.verification.revision,
             }
         )
-    elif facts.revision and facts.rollout.complete and not facts.was_ready:
-        # No pod of the verified revision is left: it can no longer be what makes this server ready.
+    elif _verified_pods_are_gone(facts):
         status = status.model_copy(update={"verified_revision": None})
     conditions = list(facts.before.conditions)
     for kind, state, reason, message in (
@@ -135,6 +134,15 @@ def refused(before: McpServerStatus, *, generation: int, retry: str, error: Term
             "conditions": set_condition(before.conditions, condition),
         }
     )
+
+
+def _verified_pods_are_gone(facts: Facts) -> bool:
+    """Whether the verified revision can no longer be what makes this server ready."""
+    if facts.was_ready:
+        return False
+    suspended = facts.spec.suspend or facts.before.phase is Phase.SUSPENDED
+    replaced = bool(facts.revision) and facts.rollout.complete
+    return replaced or (suspended and not facts.rollout.available)
 
 
 def _identity(spec: McpServerSpec) -> tuple[str, str]:
@@ -238,7 +246,7 @@ def _degraded(facts: Facts, problem: Problem | None) -> Outcome:
     if problem is None and not facts.rollout.available and facts.before.phase in _ON_THE_WAY:
         return Outcome(Phase.STARTING, "False", Reason.STARTING, _STARTING)
     if facts.rollout.available:
-        return Outcome(Phase.DEGRADED, "True", reason, f"{facts.rollout.available} pods serve; another one: {text}")
+        return Outcome(Phase.DEGRADED, "True", reason, f"{facts.rollout.available} of {facts.spec.replicas} pods serve; {text}")
     return Outcome(Phase.DEGRADED, "False", reason, text)
 
 

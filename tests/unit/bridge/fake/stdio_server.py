@@ -99,6 +99,10 @@ def noise(call):
     return text("made noise")
 
 
+def meta(call):
+    return text(call.meta)
+
+
 def log(_):
     send({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "a line"}})
     return text("logged")
@@ -133,6 +137,7 @@ TOOLS = {
     "values": values,
     "spawn": spawn,
     "noise": noise,
+    "meta": meta,
     "log": log,
     "add": add_tool,
     "deaf": deaf,

@@ -1,0 +1,147 @@
+"""Servers that speak HTTP themselves: the same endpoint, the same readiness, the same errors."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from mcp import Client
+
+from unit.bridge.rig import FAKE, RawClient, Rig, answer_of, call, eventually, messages_of, text_of
+
+
+class HttpRig(Rig):
+    """The server is a process of its own, and nobody but the test starts it again."""
+
+    upstream_port: int = 0
+    server: subprocess.Popen[bytes]
+
+    def start_server(self, program: str) -> "HttpRig":
+        if not self.upstream_port:
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                self.upstream_port = listener.getsockname()[1]
+        self.server = self._spawn([sys.executable, str(FAKE / program), str(self.upstream_port)], "server.log")
+        return self
+
+    def start_bridge(self, **settings: str) -> "HttpRig":
+        upstream = f"http://127.0.0.1:{self.upstream_port}/mcp"
+        super().start_bridge(TRANSPORT="streamable-http", UPSTREAM=upstream, **settings)
+        return self
+
+
+@pytest.fixture
+def http_rig() -> Iterator[HttpRig]:
+    rig = HttpRig()
+    yield rig
+    rig.stop()
+
+
+@pytest.fixture(scope="module")
+def shared_http() -> Iterator[HttpRig]:
+    rig = HttpRig()
+    rig.start_server("http_server.py").start_bridge().ready()
+    yield rig
+    rig.stop()
+
+
+def test_status_tells_who_the_server_is(shared_http: HttpRig) -> None:
+    status = shared_http.status()
+    assert (status["protocolVersion"], status["serverInfo"]["name"]) == ("2025-06-18", "http-fake")
+    assert status["tools"]["count"] == 7
+
+
+async def test_calls_and_progress_pass(shared_http: HttpRig) -> None:
+    async with RawClient(shared_http) as client:
+        await client.initialize()
+        assert text_of(await client.call("echo", a=1)) == '{"a": 1}'
+        progress, answer = messages_of(await client.post(call("progress", request_id="p", meta={"progressToken": "t"})))
+        assert progress["params"] == {"progressToken": "t", "progress": 1}
+        assert answer["id"] == "p"
+
+
+async def test_questions_are_told_apart_however_many_clients_there_are(shared_http: HttpRig) -> None:
+    async def ask(name: str) -> str:
+        async with RawClient(shared_http) as client:
+            await client.initialize(capabilities={"sampling": {}})
+            async with client.stream(call("ask")) as response:
+                async for line in response.aiter_lines():
+                    message = json.loads(line[6:]) if line.startswith("data: ") else {}
+                    if "method" in message:
+                        await client.post({"jsonrpc": "2.0", "id": message["id"], "result": {"from": name}})
+                    elif message:
+                        return json.loads(text_of(message))["result"]["from"]
+        raise AssertionError("no answer")
+
+    assert await asyncio.gather(*(ask(name) for name in "abc")) == ["a", "b", "c"]
+
+
+async def test_client_that_hangs_up_cancels_upstream(shared_http: HttpRig) -> None:
+    async with RawClient(shared_http) as client:
+        await client.initialize()
+        before = int(text_of(await client.call("cancelled")))
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(client.post(call("slow")), 0.3)
+        for _ in range(1000):
+            if int(text_of(await client.call("cancelled"))) > before:
+                return
+            await asyncio.sleep(0.01)
+    raise AssertionError("it was not cancelled")
+
+
+async def test_answer_that_breaks_off_is_an_error(shared_http: HttpRig) -> None:
+    async with RawClient(shared_http) as client:
+        await client.initialize()
+        answer = await client.call("broken")
+    assert answer["error"]["code"] == -32603
+
+
+async def test_death_is_noticed_at_once_and_recovery_too(http_rig: HttpRig) -> None:
+    http_rig.start_server("http_server.py").start_bridge().ready()
+    async with RawClient(http_rig) as client:
+        await client.initialize()
+        pending = asyncio.create_task(client.post(call("slow")))
+        await asyncio.sleep(0.1)
+        os.kill(http_rig.server.pid, signal.SIGKILL)
+        response = await pending
+        assert answer_of(response)["error"]["code"] in (-32000, -32603)
+        await eventually(lambda: http_rig.admin("/readyz").status_code == 503)
+        assert (await client.post(call("echo"))).status_code == 503
+        assert "stopped listening" in http_rig.failure()["message"]
+        http_rig.start_server("http_server.py")
+        await asyncio.to_thread(http_rig.ready)
+        assert text_of(await client.call("echo", a=1)) == '{"a": 1}'
+
+
+async def test_lost_session_is_replaced(http_rig: HttpRig) -> None:
+    http_rig.start_server("http_server.py").start_bridge().ready()
+    async with RawClient(http_rig) as client:
+        await client.initialize()
+        await client.call("forget")
+        answer = await client.call("echo")
+        assert answer["error"]["code"] == -32000
+        await eventually(lambda: http_rig.status()["restarts"] == 1)
+        await asyncio.to_thread(http_rig.ready)
+        assert text_of(await client.call("echo", a=1)) == '{"a": 1}'
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_official_server_behind_the_official_client(http_rig: HttpRig, mode: str) -> None:
+    http_rig.start_server("modern_server.py").start_bridge().ready()
+    assert http_rig.status()["protocolVersion"] == "2026-07-28"
+    async with Client(http_rig.url, mode=mode) as client:
+        assert [tool.name for tool in (await client.list_tools()).tools] == ["add", "count"]
+        assert (await client.call_tool("add", {"a": 1, "b": 2})).structured_content == {"result": 3}
+
+
+def test_bridge_waits_for_a_server_that_starts_later(http_rig: HttpRig) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        http_rig.upstream_port = listener.getsockname()[1]
+    http_rig.start_bridge()
+    assert http_rig.status()["state"] == "starting"
+    http_rig.start_server("http_server.py").ready()
+    assert http_rig.status()["lastFailure"] is None
