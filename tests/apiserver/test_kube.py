@@ -377,6 +377,19 @@ async def test_a_status_costs_one_write_and_its_repetition_none(world: World) ->
     assert (await world.live(WIDGET))["status"] == status("m", "2030-01-01T00:00:00Z")
 
 
+ODD_TEXT = "🚀 \x7f \x85 \x9f \u2028 \ufeff \uffff \\ud83d \t \n \x01 é"
+
+
+async def test_any_text_survives_an_apply(world: World) -> None:
+    """A server's last words may be anything."""
+    desired = world.desired()
+    desired[0]["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"] = ODD_TEXT
+    await world.writes_of_one_pass(desired)
+    assert await world.writes_of_one_pass(desired) == 0
+    await world.cluster.write_status(world.owner, {"message": ODD_TEXT})
+    assert (await world.live(WIDGET))["status"] == {"message": ODD_TEXT}
+
+
 async def test_a_status_field_that_is_left_out_goes(world: World) -> None:
     await world.cluster.write_status(world.owner, {"phase": "Ready", "endpoint": "x"})
     await world.cluster.write_status(world.owner, {"phase": "Failed"})
@@ -409,9 +422,13 @@ async def test_a_quota_is_a_refusal_with_the_servers_words(world: World) -> None
         "spec": {"hard": {"services": "0"}},
     }
     await world.api.create(quota, manifest)
-    with pytest.raises(Forbidden, match="quota"):
+
+    async def create_until_refused() -> None:
         for number in range(1000):  # the API server's admission hears of a new quota a little later
             await world.api.create(SERVICE, world.child(SERVICE, {"ports": [{"port": 80}]}, name=f"s{number}"))
+
+    with pytest.raises(Forbidden, match="quota"):
+        await create_until_refused()
 
 
 async def test_a_kind_that_is_not_installed_is_not_served(api: KubeApi) -> None:

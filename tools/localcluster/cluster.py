@@ -133,6 +133,7 @@ class LocalCluster:
         return {
             **os.environ,
             "KUBECONFIG": str(self.layout.kubeconfig),
+            "KUBECACHEDIR": str(self.layout.kubectl_cache),
             "PATH": path,
             "NO_PROXY": no_proxy,
             "no_proxy": no_proxy,

@@ -84,6 +84,11 @@ class Layout:
         return self.state / "bin"
 
     @property
+    def kubectl_cache(self) -> Path:
+        """Instead of the one in the user's home: it is worth nothing after this cluster."""
+        return self.state / "kubectl-cache"
+
+    @property
     def logs(self) -> Path:
         return self.state / "logs"
 

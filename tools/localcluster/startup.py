@@ -157,10 +157,11 @@ class Startup:
         """Right after its start the API server may still lack the kube-system namespace: tried again for a while."""
         client = [str(kubectl), "--kubeconfig", str(self._layout.kubeconfig)]
         apply = ["apply", "--server-side", "--force-conflicts", "--field-manager=localcluster", "-f"]
+        environ = {"PATH": NODE_PATH, "KUBECACHEDIR": str(self._layout.kubectl_cache)}
         deadline = time.monotonic() + 30
         while True:
             try:
-                run([*client, *apply, str(self._layout.config / "objects.json")], environ={"PATH": NODE_PATH})
+                run([*client, *apply, str(self._layout.config / "objects.json")], environ=environ)
             except CommandError:
                 if time.monotonic() >= deadline:
                     raise

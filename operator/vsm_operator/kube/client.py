@@ -20,6 +20,7 @@ from vsm_operator.kube.auth import Credentials
 from vsm_operator.kube.kinds import Key, Kind
 from vsm_operator.kube.limits import Limiter, NoLimit
 from vsm_operator.kube.manifest import MANAGER, STATUS_MANAGER, Manifest
+from vsm_operator.kube.wire import encoded
 
 _log = logging.getLogger(__name__)
 
@@ -280,7 +281,7 @@ class KubeApi:
         """An answer below 400, or 404. Anything else is raised."""
         writes = method != "GET"
         resource = f"{kind.plural}/{subresource}" if subresource else kind.plural
-        payload = None if content is None else json.dumps(content, separators=(",", ":")).encode()
+        payload = None if content is None else encoded(content)
         for renew in (False, True):
             await self._limiter.acquire()
             if writes and not self._fence.valid():

@@ -38,7 +38,7 @@ _ZERO_IS_OMITTED: Mapping[str, object] = {
 def canonical_hash(manifest: Mapping[str, Any]) -> str:
     """Equal for equal content, whatever the order of keys. 128 bits as hex; the hash annotation itself is left out."""
     text = json.dumps(_without_hash(manifest), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def stamped(manifest: Manifest, digest: str) -> Manifest:

@@ -85,7 +85,7 @@ class JsonFormatter(logging.Formatter):
                 line[name] = MASK if _SECRET_FIELD.search(name) else self._clean(value)
         if record.exc_info and record.exc_info[0] is not None:
             line["traceback"] = self._clean("".join(traceback.format_exception(*record.exc_info)))
-        return json.dumps(line, ensure_ascii=False)
+        return json.dumps(line)  # ASCII: whatever a server printed, no stream refuses it
 
     def _clean(self, value: Any) -> Any:
         if isinstance(value, bool | int | float) or value is None:

@@ -148,12 +148,12 @@ class UpstreamLink:
         answered = False
         if kind == "text/event-stream":
             parser = sse.EventParser(self._max_message_bytes)
-            async for chunk in response.aiter_raw(65536):
+            async for chunk in response.aiter_raw():
                 for data in parser.feed(chunk):
                     answered = self._deliver(data, request_id) or answered
         elif kind == "application/json":
             body = bytearray()
-            async for chunk in response.aiter_raw(65536):
+            async for chunk in response.aiter_raw():
                 body += chunk
                 if len(body) > self._max_message_bytes:
                     raise sse.EventTooLarge(f"an answer is larger than {self._max_message_bytes} bytes")

@@ -239,6 +239,31 @@ async def test_bundle_that_the_registry_lost_is_fetched_again_once(world: World)
     assert world.status(key)["bundle"]["digest"] == DIGEST
 
 
+async def test_service_that_answers_a_moment_later_costs_no_extra_write(world: World) -> None:
+    key = world.server()
+    await world.look(key)
+    world.bundle_arrives()
+    await world.look(key)
+    world.pods_are(available=1)
+    await world.look(key)
+    written = len(world.fake.writes)
+    await world.talk()  # nobody answers yet
+    await world.look(key)
+    assert len(world.fake.writes) == written
+    for _ in range(3):
+        world.clock.jump(30)
+        await world.look(key)
+        await world.talk()
+    await world.look(key)
+    assert world.ready(key) == ("Starting", "False", "HandshakeFailed")
+    world.answers_like_a_server()
+    world.clock.jump(30)
+    await world.look(key)
+    await world.talk()
+    await world.look(key)
+    assert world.ready(key) == ("Ready", "True", "Serving")
+
+
 async def test_suspended_server_keeps_its_children_and_has_no_pods(world: World) -> None:
     key = world.server()
     await world.to_ready(key)

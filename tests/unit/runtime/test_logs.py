@@ -67,6 +67,14 @@ def test_secrets_are_masked_wherever_they_appear(text: str) -> None:
         assert not any(secret in json.dumps(found) for secret in secrets)
 
 
+def test_whatever_a_server_printed_can_be_logged() -> None:
+    text = "🚀 \ud800 \x00 é"
+    record = logging.LogRecord("vsm", logging.INFO, __file__, 1, "%s", (text,), None)
+    formatted = JsonFormatter().format(record)
+    assert formatted.isascii()
+    assert json.loads(formatted)["msg"] == text
+
+
 def test_a_secret_in_a_traceback_is_masked() -> None:
     redactor = Redactor()
     redactor.hide("hunter2hunter2")

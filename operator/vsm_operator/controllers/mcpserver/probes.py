@@ -23,6 +23,8 @@ from vsm_operator.runtime.clock import Clock
 
 _DIAGNOSE_EVERY_SECONDS = 3.0
 _BUSY_AGAIN = timedelta(seconds=1)
+_TROUBLE_AFTER = 3
+"""So many failures in a row are told: the first may only mean that no node knows the Service's new endpoint yet."""
 _VERIFY_AGAIN_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
@@ -87,10 +89,11 @@ class Probes:
         state = self._states.setdefault(key, _State())
         if state.verified is not None and state.verified.revision == facts.revision:
             return Observed(replace(facts, verification=state.verified))
+        trouble = state.trouble if state.failed_handshakes >= _TROUBLE_AFTER else ""
         wait_seconds = state.next_handshake - self._clock.monotonic()
         if wait_seconds > 0:
             return Observed(
-                replace(facts, verification=Unverified(state.trouble)), look_again=timedelta(seconds=wait_seconds)
+                replace(facts, verification=Unverified(trouble)), look_again=timedelta(seconds=wait_seconds)
             )
         url, revision = endpoint(Owner(facts.namespace, facts.name, "")), facts.revision
 
@@ -110,7 +113,7 @@ class Probes:
         taken = self._background.submit(key, ask, deadline_seconds=self._deadline_seconds, on_timeout=too_late)
         # A diagnosis may still be under way, and it re-queues nothing when it learns nothing.
         look_again = None if taken else _BUSY_AGAIN
-        return Observed(replace(facts, verification=Unverified(state.trouble)), look_again)
+        return Observed(replace(facts, verification=Unverified(trouble)), look_again)
 
     def _note_failed_handshake(self, state: _State, trouble: str) -> None:
         pause = _VERIFY_AGAIN_SECONDS[min(state.failed_handshakes, len(_VERIFY_AGAIN_SECONDS) - 1)]

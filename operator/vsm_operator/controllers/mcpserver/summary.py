@@ -246,7 +246,9 @@ def _degraded(facts: Facts, problem: Problem | None) -> Outcome:
     if problem is None and not facts.rollout.available and facts.before.phase in _ON_THE_WAY:
         return Outcome(Phase.STARTING, "False", Reason.STARTING, _STARTING)
     if facts.rollout.available:
-        return Outcome(Phase.DEGRADED, "True", reason, f"{facts.rollout.available} of {facts.spec.replicas} pods serve; {text}")
+        return Outcome(
+            Phase.DEGRADED, "True", reason, f"{facts.rollout.available} of {facts.spec.replicas} pods serve; {text}"
+        )
     return Outcome(Phase.DEGRADED, "False", reason, text)
 
 

@@ -32,7 +32,7 @@ async def read(receive):
             return json.loads(body)
 
 
-async def app(scope, receive, send):
+async def app(scope, receive, send):  # noqa: PLR0911
     headers = dict(scope["headers"])
     if scope["type"] != "http" or scope["method"] != "POST":
         return await reply(send, 405)
