@@ -7,6 +7,7 @@ SHELL := /bin/sh
 
 PYTHON ?= python3
 BIN := .venv/bin
+SOURCES := bench operator runtime tests tools
 DEVENV := PYTHONPATH=tools $(PYTHON) -m devenv
 LOCAL := PYTHONPATH=tools $(PYTHON) -m localcluster
 PYTEST := KUBECONFIG=$(CURDIR)/.local/kubeconfig PATH="$(CURDIR)/.local/bin:$$PATH" $(BIN)/python -m pytest
@@ -45,8 +46,8 @@ lint: dev ## ruff, mypy and the import rules
 
 .PHONY: format
 format: dev ## let ruff format and fix what it can
-	@$(BIN)/ruff format .
-	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format $(SOURCES)
+	@$(BIN)/ruff check --fix $(SOURCES)
 
 .PHONY: images
 images: ## build both images as OCI archives in the cache, without Docker

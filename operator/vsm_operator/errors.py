@@ -80,5 +80,3 @@ class NameTaken(Terminal):
 
 class Forbidden(Terminal):
     """The API server refuses: a missing role, a quota, or an admission policy."""
-
-

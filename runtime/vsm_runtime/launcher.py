@@ -118,9 +118,13 @@ def read_oom_kills(cgroup_root: str) -> int:
 
 
 def descendants_of(parent: int) -> list[int]:
-    """Direct children of a process, orphans that it inherited included."""
+    """Direct children of a process, orphans that it inherited included. None are known where there is no /proc."""
     found = []
-    for name in os.listdir("/proc"):
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return []
+    for name in names:
         if not name.isdigit():
             continue
         try:
@@ -144,8 +148,8 @@ def execute(argv: list[str], *, stdin: int, stdout: int, stderr: int, max_proces
             resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
         for target, source in enumerate((stdin, stdout, stderr)):
             os.dup2(source, target)
-        # Python ignores SIGPIPE and we handle some; an exec keeps what is ignored.
-        for number in (signal.SIGPIPE, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        # Python ignores two of them, and an exec keeps what is ignored.
+        for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         os.execvp(argv[0], argv)  # noqa: S606 - no shell is the point
     except OSError as error:
@@ -304,6 +308,9 @@ class Launcher:
             hello, fds, _, _ = socket.recv_fds(connection, 64, 4)
         except OSError:
             hello, fds = b"", []
+        for fd in fds:
+            # Asking for it with MSG_CMSG_CLOEXEC does not help: recv_fds ignores its flags.
+            os.set_inheritable(fd, False)
         refusal = ""
         if self._child is not None or self._ending:
             refusal = "the launcher is ending" if self._ending else "the previous child has not gone yet"

@@ -7,6 +7,7 @@ the operator did to the fleet while everything else happened.
 
 import os
 from collections.abc import Generator, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,12 @@ def fleet(cluster: Cluster) -> Iterator[Fleet]:
     """Real packages that serve during the whole session. Look at them and call them; never change them."""
     with cluster.namespace("fleet") as name:
         yield fleet_of_real_packages(cluster, name)
+
+
+@pytest.fixture(scope="session")
+def settled_at(fleet: Fleet) -> datetime:
+    """From then on there is nothing to write about the fleet."""
+    return fleet.wait_settled()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -123,3 +123,14 @@ def test_a_stdio_image_without_a_command_is_refused_with_advice(cluster: Cluster
     condition = ready(server.wait("Failed", reason="NoEntrypoint", timeout_seconds=30))
     assert "spec.command" in condition["message"]
     assert cluster.get("deployment", server.child, namespace) is None
+
+
+def test_an_image_server_that_crashes_at_start_is_given_up_and_scaled_to_zero(
+    cluster: Cluster, namespace: str, image: str
+) -> None:
+    server = Server(cluster, "crashing", namespace)
+    command = ["python3", "-c", "import sys; sys.exit('no licence found')"]
+    cluster.apply(mcp_server("crashing", namespace, {"image": {"ref": image}}, command=command))
+    condition = ready(server.wait("Failed", reason="CrashAtStart"))
+    assert "no licence found" in condition["message"]
+    cluster.wait_until(lambda: not server.pods(), wanted="scaling to zero", timeout_seconds=60)

@@ -10,13 +10,11 @@ import pytest
 
 from support.auditlog import AuditLog, Write
 from support.cluster import OPERATOR_USER, SYSTEM_NAMESPACE, Cluster
-from support.fleet import SOURCES, Fleet
-from support.mcpservers import Server, probe_server, ready
+from support.fleet import SERVING, Fleet
+from support.mcpservers import Server, probe_server
 
 QUIET = timedelta(seconds=60)
-SETTLING = timedelta(seconds=5)
 MAX_WRITES_PER_SERVER = 6
-SERVING = ("memory", "filesystem", "everything", "time")
 
 
 @pytest.fixture(scope="module")
@@ -24,19 +22,6 @@ def audit_log(cluster: Cluster) -> AuditLog:
     if cluster.audit_log is None:
         pytest.skip("only the local cluster's audit log can be read")
     return cluster.audit_log
-
-
-@pytest.fixture(scope="module")
-def settled_at(fleet: Fleet) -> datetime:
-    """When the last server of the fleet had told its last news."""
-    for name in SERVING:
-        fleet.server(name).wait_ready()
-    fleet.server("sqlite").wait("Failed")
-    told = [
-        datetime.fromisoformat(ready(fleet.server(name).read())["lastTransitionTime"]).astimezone(UTC)
-        for name in SOURCES
-    ]
-    return max(told) + SETTLING
 
 
 def shown(writes: list[Write]) -> str:

@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from support.cluster import Cluster
-from support.fleet import DATA, SOURCES, Fleet
+from support.fleet import DATA, SERVING, SOURCES, Fleet
 from support.mcpservers import READY_SECONDS, ask_all, ready, wait_for
 
-SERVING = ("memory", "filesystem", "everything", "time")
 CALLS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "memory": [
         ("create_entities", {"entities": [{"name": "ada", "entityType": "person", "observations": ["counts"]}]}),
@@ -94,6 +93,7 @@ def test_state_of_a_server_survives_from_one_client_to_the_next(
     assert "ada" in json.dumps(graph)
 
 
+@pytest.mark.usefixtures("settled_at")
 def test_a_server_that_crashes_at_start_fails_for_good_and_quotes_why(cluster: Cluster, fleet: Fleet) -> None:
     server = fleet.server("sqlite")
     with server.watch() as watch:
@@ -101,6 +101,5 @@ def test_a_server_that_crashes_at_start_fails_for_good_and_quotes_why(cluster: C
     assert condition["status"] == "False"
     assert "Error" in condition["message"], "the last line of a Python traceback names an error"
     assert "retry" in condition["message"], "the message says what to do next"
-    cluster.wait_until(lambda: not server.pods(), wanted="scaling to zero", timeout_seconds=60)
     deployment = cluster.read("deployment", server.child, fleet.namespace)
     assert deployment["spec"]["replicas"] == 0

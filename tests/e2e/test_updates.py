@@ -5,6 +5,7 @@ import sys
 
 from support.cluster import CHECKOUT, Cluster
 from support.mcpservers import TINY_PACKAGE, Server, mcp_server, probe_server, ready, wait_for
+from vsm_operator.api.v1alpha1 import RETRY_ANNOTATION
 
 NO_SUCH_VERSION = "999.0.0"
 
@@ -69,7 +70,7 @@ def test_a_failed_server_is_tried_again_when_somebody_asks(cluster: Cluster, nam
         vsmctl(cluster, "retry", server.name, "--namespace", namespace)
         wait_for(watch, "Starting", timeout_seconds=60)
         again = wait_for(watch, "Failed", reason="CrashAtStart")
-    asked = again["metadata"]["annotations"]["reconcile.vsm-mcp.io/requestedAt"]
+    asked = again["metadata"]["annotations"][RETRY_ANNOTATION]
     assert again["status"]["lastHandledRetry"] == asked
     assert again["metadata"]["generation"] == failed["metadata"]["generation"]
 

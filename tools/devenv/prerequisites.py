@@ -67,7 +67,11 @@ def explain(missing: Sequence[Missing]) -> str:
     width = max(len(entry.what) for entry in missing)
     lines = [f"  {entry.what:<{width}}  {entry.remedy}" for entry in missing]
     if command := apt_command(missing):
-        lines += ["", "all of it from apt at once (`make prerequisites` runs this):", f"  {' '.join(command)}"]
+        lines += [
+            "",
+            "all that apt has, at once (or `make prerequisites`):",
+            f"  apt-get update && {' '.join(command)}",
+        ]
     return "\n".join(["missing on this machine:", *lines])
 
 

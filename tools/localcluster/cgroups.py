@@ -93,7 +93,7 @@ def members(group: Path) -> list[int]:
     return [pid for pid in found if pid > 0]
 
 
-def remove(hierarchies: Hierarchies, *, parent: str, timeout_seconds: float = 10) -> list[Path]:
+def remove(hierarchies: Hierarchies, *, parent: str, timeout_seconds: float = 30) -> list[Path]:
     """Remove the parent group with all below it. Returns what resisted, which is [] when no process is left in it."""
     groups = [mount / parent for mount in hierarchies.mounts]
 

@@ -35,7 +35,7 @@ class Layout:
 
     @classmethod
     def of(cls, checkout: Path, environ: Mapping[str, str]) -> Layout:
-        home = Path(environ.get("HOME") or "/root")
+        home = Path(environ.get("HOME") or Path.home())
         cache = Path(environ.get("XDG_CACHE_HOME") or home / ".cache")
         return cls(checkout=checkout.resolve(), cache=cache / "vsm-operator" / "localcluster")
 

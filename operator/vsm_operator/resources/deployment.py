@@ -10,7 +10,7 @@ from vsm_operator.api.v1alpha1 import ADMIN_PORT, BRIDGE_PORT, BundleStatus, Mcp
 from vsm_operator.domain.packages import Ecosystem
 from vsm_operator.domain.quantity import canonical, value_of
 from vsm_operator.errors import InvalidSpec
-from vsm_operator.kube.manifest import Manifest
+from vsm_operator.kube.manifest import Manifest, canonical_hash
 from vsm_operator.resources.common import (
     SHARED_GID,
     TRUSTED_UID,
@@ -30,6 +30,7 @@ _PULL_CREDENTIALS = "/var/run/secrets/vsm-registry"
 _HOME = "/home/mcp"
 _SCRATCH_LIMIT = "100Mi"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+LABEL_REVISION = "vsm-mcp.io/revision"
 INJECTED_LAUNCHER = ("/run/launcher/ld.so", "--library-path", "/run/launcher/lib", "/run/launcher/python3", "-I")
 """Starts the injected interpreter through its own dynamic loader, so that the image needs neither libc nor shell."""
 
@@ -39,6 +40,8 @@ def deployment(
 ) -> Manifest:
     """Raises InvalidSpec when the package names no executable and the spec none either."""
     pod = _pod(spec, owner=owner, bundle=bundle, registry=registry, settings=settings)
+    # Pods carry the hash of what they were made from: the failures of an older revision must not condemn a newer one.
+    labels = owner.labels | {LABEL_REVISION: canonical_hash(pod)[:16]}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -48,9 +51,14 @@ def deployment(
             "revisionHistoryLimit": 2,
             "selector": {"matchLabels": owner.labels},
             "strategy": _strategy(spec),
-            "template": {"metadata": {"labels": owner.labels}, "spec": pod},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
         },
     }
+
+
+def revision_of(deployment: Manifest) -> str:
+    """Of the pods that this Deployment asks for; equal for equal pods, whatever the number of replicas."""
+    return str(deployment["spec"]["template"]["metadata"]["labels"][LABEL_REVISION])
 
 
 def argv(spec: McpServerSpec, bundle: BundleStatus | None) -> list[str]:

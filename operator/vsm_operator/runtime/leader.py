@@ -25,7 +25,7 @@ from vsm_operator.runtime.clock import Clock
 _log = logging.getLogger(__name__)
 
 _CALL_SECONDS = 4.0
-_RELEASE_SECONDS = 2.0
+_RELEASE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +76,7 @@ class Leader:
         self._seen: _Seen | None = None
         self._renewed_at = float("-inf")
         self._leading = False
+        self._turn = asyncio.Lock()  # one of us talks to the lease at a time: a renewal, or the release
         self._trouble = ""
 
     def valid(self) -> bool:
@@ -97,8 +98,8 @@ class Leader:
         """Renews; returns when leadership is lost. Nothing may be written after that."""
         while self._leading:
             await self._pause()
-            renewed = await self._attempt()
-            if not renewed and (self._is_held_by_another() or not self.valid()):
+            renewed = self._leading and await self._attempt()
+            if self._leading and not renewed and (self._is_held_by_another() or not self.valid()):
                 self._leading = False
                 _log.error("leadership is lost", extra={"lease": str(self._key), "identity": self._identity})
 
@@ -107,12 +108,12 @@ class Leader:
         if not self._leading:
             return
         self._leading = False
-        if self._lease is None:
-            return
-        empty = self._written(self._lease, holder="", seconds=1)
         try:
-            async with asyncio.timeout(_RELEASE_SECONDS):
-                await self._api.replace(LEASE, empty)
+            # A renewal on its way would make our version stale: its end is awaited, and the lease is read anew.
+            async with asyncio.timeout(_RELEASE_SECONDS), self._turn:
+                self._lease = await self._api.get(LEASE, self._key)
+                if _spec(self._lease).get("holderIdentity") == self._identity:
+                    await self._api.replace(LEASE, self._written(self._lease, holder="", seconds=1))
         except (OperatorError, TimeoutError) as error:
             _log.warning("the lease was not released, it expires by itself: %s", error or "no answer")
 
@@ -123,7 +124,7 @@ class Leader:
         """Acquire or renew. True when the lease is ours from the moment the attempt began."""
         began = self._clock.monotonic()
         try:
-            async with asyncio.timeout(_CALL_SECONDS):
+            async with asyncio.timeout(_CALL_SECONDS), self._turn:
                 taken = await self._take()
         except (Conflict, AlreadyExists):
             self._lease = None  # somebody was faster; the next attempt reads it

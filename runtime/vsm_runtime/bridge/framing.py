@@ -24,14 +24,14 @@ class LineSplitter:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._line = bytearray()
-        self._dropped_bytes = 0
-        """Of the present line; not zero means that the line is too long already and `_line` holds its head and tail."""
+        """The present line; only its head and its tail once it is over the limit."""
+        self._size_bytes = 0
 
     def feed(self, chunk: bytes) -> Iterator[bytes | Oversized]:
         """The lines that `chunk` completes, without their ends; blank ones are left out."""
         start = 0
         while (end := chunk.find(b"\n", start)) >= 0:
-            if not self._line and not self._dropped_bytes and end - start <= self._max_bytes:
+            if not self._size_bytes and end - start <= self._max_bytes:
                 line = chunk[start:end]  # the usual case: a whole line in one chunk
                 if line.strip():
                     yield line
@@ -44,19 +44,15 @@ class LineSplitter:
 
     def _append(self, part: bytes) -> None:
         self._line += part
-        if len(self._line) <= self._max_bytes and not self._dropped_bytes:
-            return
-        size = len(self._line)
-        if size > 2 * _EDGE_BYTES:
+        self._size_bytes += len(part)
+        if self._size_bytes > self._max_bytes and len(self._line) > 2 * _EDGE_BYTES:
             self._line = self._line[:_EDGE_BYTES] + self._line[-_EDGE_BYTES:]
-        self._dropped_bytes += max(1, size - len(self._line))
 
     def _finish(self) -> Iterator[bytes | Oversized]:
-        line, dropped = bytes(self._line), self._dropped_bytes
-        self._line = bytearray()
-        self._dropped_bytes = 0
-        if dropped:
-            yield Oversized(len(line) + dropped, response_id(line))
+        line, size_bytes = bytes(self._line), self._size_bytes
+        self._line, self._size_bytes = bytearray(), 0
+        if size_bytes > self._max_bytes:
+            yield Oversized(size_bytes, response_id(line))
         elif line.strip():
             yield line
 

@@ -120,10 +120,12 @@ def meta_of(message: Json) -> Json:
 
 
 def _is_response(message: Json) -> bool:
+    request_id = message.get("id")
     if "error" in message:
         # Without an id it answers a message that its receiver could not read.
-        return "result" not in message and _is_error(message["error"]) and is_id(message.get("id", 0) or 0)
-    return isinstance(message.get("result"), dict) and is_id(message.get("id"))
+        known = request_id is None or is_id(request_id)
+        return known and "result" not in message and _is_error(message["error"])
+    return isinstance(message.get("result"), dict) and is_id(request_id)
 
 
 def _is_error(value: object) -> bool:

@@ -7,6 +7,7 @@ import pytest
 
 from vsm_operator.api.conditions import Reason
 from vsm_operator.controllers.podfacts import PodFacts, newest_first, pod_facts, project_pod
+from vsm_operator.domain.intake import EXIT_BUNDLE_MISSING
 
 Json = dict[str, Any]
 RUNNING: Json = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
@@ -123,6 +124,12 @@ PROBLEMS = [
         id="server ends by itself without an error",
     ),
     pytest.param(
+        pod(container("bridge", RUNNING, last=ended(1, message="VSM_BRIDGE_PORT: no number"))),
+        Reason.BRIDGE_FAILED,
+        "the bridge ended with exit code 1: VSM_BRIDGE_PORT: no number",
+        id="bridge ends",
+    ),
+    pytest.param(
         pod(phase="Failed", reason="Evicted", message="The node was low on resource: ephemeral-storage."),
         Reason.CRASHED,
         "the pod was ended by its node: Evicted: The node was low on resource: ephemeral-storage.",
@@ -147,7 +154,7 @@ def test_problem_is_named_in_the_words_of_who_refuses(body: Json, reason: Reason
         pytest.param(pod(container("server", waiting("ContainerCreating"))), id="being created"),
         pytest.param(pod(container("server", waiting("PodInitializing"))), id="waits for the bundle"),
         pytest.param(pod(container("server", RUNNING), init=[container("load", ended(0, "Completed"))]), id="loaded"),
-        pytest.param(pod(container("bridge", RUNNING, last=ended(1))), id="bridge was restarted"),
+        pytest.param(pod(container("bridge", RUNNING, last=ended(0))), id="bridge was asked to stop"),
         pytest.param(pod(phase="Succeeded"), id="done"),
     ],
 )
@@ -228,6 +235,24 @@ def test_pod_is_finished_when_it_will_not_run_again(phase: str, finished: bool) 
 def test_answer_of_an_intake_pod_is_its_termination_message() -> None:
     assert facts(pod(container("intake", ended(0, "Completed", '{"ok": true}')))).termination_message == '{"ok": true}'
     assert facts(pod(container("intake", RUNNING))).termination_message == ""
+
+
+@pytest.mark.parametrize(
+    ("load", "missed_at"),
+    [
+        pytest.param(ended(EXIT_BUNDLE_MISSING), "y", id="ended now"),
+        pytest.param(waiting("CrashLoopBackOff"), "", id="waits"),
+        pytest.param(ended(1), "", id="ended for another reason"),
+        pytest.param(ended(0), "", id="loaded"),
+    ],
+)
+def test_bundle_that_the_registry_has_lost_is_known_by_its_exit_code(load: Json, missed_at: str) -> None:
+    assert facts(pod(init=[container("load", load)])).bundle_missed_at == missed_at
+
+
+def test_lost_bundle_is_still_known_while_load_waits_for_its_next_start() -> None:
+    body = pod(init=[container("load", waiting("CrashLoopBackOff"), last=ended(EXIT_BUNDLE_MISSING))])
+    assert facts(body).bundle_missed_at == "y"
 
 
 def test_projection_is_small_and_plain_json() -> None:

@@ -74,6 +74,7 @@ def test_foreign_fields_are_bounded() -> None:
             ("f:spec", "f:ports", 'k:{"port":80,"protocol":"TCP"}', "f:port"), False, id="defaulted key field"
         ),
         pytest.param(("f:spec", "f:args", "i:0"), False, id="plain list"),
+        pytest.param(("f:spec", "f:selector"), True, id="atomic map"),
     ],
 )
 def test_additions_are_what_we_do_not_speak_about(path: tuple[str, ...], want: bool) -> None:
@@ -83,6 +84,7 @@ def test_additions_are_what_we_do_not_speak_about(path: tuple[str, ...], want: b
             "containers": [{"name": "server", "image": "a"}],
             "ports": [{"port": 80}],
             "args": ["x"],
+            "selector": {"app": "x"},
         }
     }
     assert bool(additions([path], desired)) is want

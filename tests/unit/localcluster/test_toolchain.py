@@ -46,12 +46,12 @@ def test_the_users_go_is_taken_when_it_is_new_enough(tmp_path: Path, monkeypatch
 def test_a_go_in_the_cache_is_used_when_the_users_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     locked = f"go-{toolchain._locked_version()}"
-    (tmp_path / locked).mkdir()
-    fake_go(tmp_path / locked / "bin", "go1.26.6")
+    (tmp_path / locked / "go").mkdir(parents=True)
+    fake_go(tmp_path / locked / "go" / "bin", "go1.26.6")
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     monkeypatch.setattr(toolchain, "on_path", lambda _: None)
 
-    assert toolchain.find((1, 26, 0), cache=tmp_path, progress=Progress()).program == f"{tmp_path}/{locked}/bin/go"
+    assert toolchain.find((1, 26, 0), cache=tmp_path, progress=Progress()).program == f"{tmp_path}/{locked}/go/bin/go"
     with pytest.raises(BuildError, match=r"older than 1\.99\.0"):
         toolchain.find((1, 99, 0), cache=tmp_path, progress=Progress())
 

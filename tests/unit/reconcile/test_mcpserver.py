@@ -176,6 +176,41 @@ async def test_server_that_crashes_at_start_is_given_up_with_its_last_words_and_
     assert len(world.fake.writes) == written
 
 
+async def test_mended_spec_is_not_condemned_by_the_old_pod(world: World) -> None:
+    key = world.server()
+    await world.look(key)
+    world.bundle_arrives()
+    await world.look(key)
+    world.pods_are(available=0)
+    world.pod()
+    world.answer = lambda _: bridge_says(3)
+    await world.look(key)
+    await world.talk()
+    await world.look(key)
+    assert world.ready(key)[0] == "Failed"
+    world.server(generation=2, args=["--mended"])
+    await world.look(key)
+    await world.talk()
+    await world.look(key)
+    assert world.ready(key) == ("Starting", "False", "Starting")
+    assert world.children(DEPLOYMENT)[0]["spec"]["replicas"] == 1
+
+
+async def test_image_server_that_crashes_at_start_is_scaled_to_zero(world: World) -> None:
+    image = {"image": {"ref": f"registry.example.com/server@{DIGEST}"}}
+    key = world.server(source=image, command=["server"])
+    await world.look(key)
+    world.pods_are(available=0)
+    world.pod()
+    world.answer = lambda _: bridge_says(3)
+    await world.look(key)
+    await world.talk()
+    await world.look(key)
+    await world.look(key)
+    assert world.ready(key) == ("Failed", "False", "CrashAtStart")
+    assert world.children(DEPLOYMENT)[0]["spec"]["replicas"] == 0
+
+
 async def test_ready_server_that_crashes_is_degraded_and_never_given_up(world: World) -> None:
     key = world.server()
     await world.to_ready(key)

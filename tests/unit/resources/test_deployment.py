@@ -10,7 +10,7 @@ from unit.resources.kit import Input, environment
 from vsm_operator.api.v1alpha1 import BundleStatus
 from vsm_operator.errors import InvalidSpec
 from vsm_operator.resources.common import TRUSTED_UID, Owner
-from vsm_operator.resources.deployment import INJECTED_LAUNCHER, argv, deployment
+from vsm_operator.resources.deployment import INJECTED_LAUNCHER, LABEL_REVISION, argv, deployment, revision_of
 
 LAUNCHER = ["python3", "-I", "/opt/vsm/launcher.py"]
 KINDS = {
@@ -353,9 +353,18 @@ def test_user_chooses_neither_the_image_of_our_containers_nor_the_runtime_class(
         assert kit.container(pod, name)["image"] == kit.SETTINGS.runtime_image
 
 
-def test_selector_is_what_the_pods_carry() -> None:
+def test_selector_is_what_the_pods_of_every_revision_carry() -> None:
     spec = kit.npm().deployment()["spec"]
-    assert spec["selector"]["matchLabels"] == spec["template"]["metadata"]["labels"]
+    labels = spec["template"]["metadata"]["labels"]
+    assert spec["selector"]["matchLabels"] == kit.OWNER.labels
+    assert {name: value for name, value in labels.items() if name != LABEL_REVISION} == kit.OWNER.labels
+
+
+def test_revision_is_on_the_pods_and_differs_for_other_pods() -> None:
+    one, two = kit.npm().deployment(), kit.npm(args=["--other"]).deployment()
+    assert one["spec"]["template"]["metadata"]["labels"][LABEL_REVISION] == revision_of(one)
+    assert revision_of(one) != revision_of(two)
+    assert revision_of(one) == revision_of(kit.npm(replicas=5, suspend=True).deployment())
 
 
 def test_no_dns_server_outside_of_the_pod_is_asked() -> None:

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from support.chance import chance
 from support.fake_api import FakeApiServer, failure
 from support.fake_clock import FakeClock
+from vsm_operator.kube.auth import Credentials
+from vsm_operator.kube.client import KubeApi
 from vsm_operator.kube.kinds import LEASE
 from vsm_operator.runtime.leader import Leader, LeaseTimes
 
@@ -201,6 +203,36 @@ async def test_trouble_is_logged_once_and_not_every_two_seconds(caplog: pytest.L
     await clock.advance(60)
     assert caplog.text.count("cannot get leases") == 1
     await one.kill()
+
+
+async def test_a_release_waits_for_the_renewal_that_is_on_its_way() -> None:
+    clock, server = FakeClock(), FakeApiServer(LEASE)
+    answers = asyncio.Event()
+    answers.set()
+    waiting = asyncio.Event()
+
+    async def late(request: httpx.Request) -> httpx.Response:
+        response = server.handle(request)  # committed
+        if not answers.is_set():
+            waiting.set()
+            await answers.wait()
+        return response
+
+    api = KubeApi(Credentials(server="https://cluster.test"), transport=httpx.MockTransport(late))
+    leader = Leader(api, key=KEY, identity="one", clock=clock, jitter=chance())
+    await leader.acquire()
+    renewing = asyncio.create_task(leader.hold())
+    answers.clear()
+    await clock.advance(3)
+    assert waiting.is_set()
+    releasing = asyncio.create_task(leader.release())
+    await clock.settle()
+    answers.set()
+    await releasing
+    assert spec(server)["holderIdentity"] == ""
+    await clock.advance(3)
+    await renewing
+    assert spec(server)["holderIdentity"] == ""
 
 
 async def test_releasing_fails_quietly(caplog: pytest.LogCaptureFixture) -> None:

@@ -158,6 +158,12 @@ def test_key_is_in_no_message_about_other_mistakes() -> None:
     assert caught.value.__suppress_context__
 
 
+def test_value_is_not_echoed_by_the_model_itself() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate({"runtime_image": "x", "workers": SECRET})
+    assert SECRET not in str(caught.value)
+
+
 def test_lists_are_separated_by_commas() -> None:
     found = settings(VSM_WATCH_NAMESPACES=" one, two ,,three")
     assert found.watch_namespaces == ("one", "two", "three")

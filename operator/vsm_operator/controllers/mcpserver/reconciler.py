@@ -1,5 +1,6 @@
 """The McpServer reconciler. The key says which server to look at, never what happened to it."""
 
+import contextlib
 import logging
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -19,10 +20,10 @@ from vsm_operator.errors import InvalidSpec, Terminal
 from vsm_operator.kube.apply import Cluster
 from vsm_operator.kube.events import EventRecorder
 from vsm_operator.kube.kinds import DEPLOYMENT, POD, Key
-from vsm_operator.kube.manifest import Manifest, canonical_hash
+from vsm_operator.kube.manifest import Manifest
 from vsm_operator.kube.snapshot import Snapshot
 from vsm_operator.resources.common import Owner
-from vsm_operator.resources.deployment import deployment
+from vsm_operator.resources.deployment import LABEL_REVISION, deployment, revision_of
 from vsm_operator.resources.networkpolicy import network_policy
 from vsm_operator.resources.registry import Registry
 from vsm_operator.resources.service import service
@@ -100,7 +101,7 @@ class McpServerReconciler:
         facts = replace(
             facts,
             rollout=Rollout.of(live.body if live else None, generation=live.generation if live else 0),
-            pods=self._pods(key),
+            pods=self._pods(key, revision=facts.revision),
         )
         observed = self.probes.observe(key, facts)
         after = summarise(observed.facts, now=self.clock.now())
@@ -150,7 +151,7 @@ class McpServerReconciler:
             await self._apply(server, [wanted])
         except InvalidSpec as refusal:
             return replace(facts, invalid=(refusal.reason, refusal.message))
-        return replace(facts, revision=canonical_hash(wanted["spec"]["template"])[:16])
+        return replace(facts, revision=revision_of(wanted))
 
     async def _keep_settled(
         self, server: Snapshot, spec: McpServerSpec, before: McpServerStatus, *, owner: Owner, registry: Registry
@@ -159,9 +160,11 @@ class McpServerReconciler:
         await self._isolate(server, spec, owner=owner, registry=registry)
         live = self.store.get(DEPLOYMENT.key(owner.namespace, owner.child_name))
         given_up = before.phase is Phase.FAILED and live is not None and not live.status.get("availableReplicas")
-        if given_up and live is not None and live.spec.get("replicas") and before.bundle is not None:
-            wanted = deployment(spec, owner=owner, bundle=before.bundle, registry=registry, settings=self.settings)
-            await self._apply(server, [_scaled_to_zero(wanted)])
+        if given_up and live is not None and live.spec.get("replicas"):
+            # A spec that cannot be rendered has no pods of its own, so none of them crashes.
+            with contextlib.suppress(InvalidSpec):
+                wanted = deployment(spec, owner=owner, bundle=before.bundle, registry=registry, settings=self.settings)
+                await self._apply(server, [_scaled_to_zero(wanted)])
         return DONE
 
     async def _publish(self, server: Snapshot, before: McpServerStatus, after: McpServerStatus) -> None:
@@ -190,9 +193,14 @@ class McpServerReconciler:
     async def _apply(self, server: Snapshot, desired: list[Manifest]) -> None:
         await self.cluster.apply(desired, observed=(), owner=server, prune=False)
 
-    def _pods(self, key: Key) -> list[PodFacts]:
+    def _pods(self, key: Key, *, revision: str = "") -> list[PodFacts]:
+        """Those that are not on their way out; of one revision, or of all."""
         pods = self.store.find(POD, INSTANCE_INDEX, f"{key.namespace}/{key.name}")
-        return [pod_facts(pod.key.name, pod.body) for pod in pods if not pod.deleting]
+        return [
+            pod_facts(pod.key.name, pod.body)
+            for pod in pods
+            if not pod.deleting and revision in ("", pod.labels.get(LABEL_REVISION))
+        ]
 
 
 def _read_spec(server: Snapshot) -> McpServerSpec:

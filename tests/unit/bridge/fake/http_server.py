@@ -104,4 +104,4 @@ async def call(message, send):
     await say({"jsonrpc": "2.0", "id": message["id"], "result": result}, more=False)
 
 
-uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error")
+uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error", timeout_graceful_shutdown=0)
