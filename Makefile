@@ -10,7 +10,7 @@ BIN := .venv/bin
 SOURCES := bench operator runtime tests tools
 DEVENV := PYTHONPATH=tools $(PYTHON) -m devenv
 LOCAL := PYTHONPATH=tools $(PYTHON) -m localcluster
-PYTEST := KUBECONFIG=$(CURDIR)/.local/kubeconfig PATH="$(CURDIR)/.local/bin:$$PATH" $(BIN)/python -m pytest
+KUBE := KUBECONFIG=$(CURDIR)/.local/kubeconfig KUBECACHEDIR=$(CURDIR)/.local/cache/kube PATH="$(CURDIR)/.local/bin:$$PATH"
 
 .PHONY: help
 help: ## this list
@@ -60,11 +60,11 @@ lock: ## make the lock files again (LOCK_ARGS=--upgrade takes newer versions)
 .PHONY: generate
 generate: dev ## write what is generated: CRDs from the models, the charts' copies and roles, manifests/install
 	@$(BIN)/python -m vsm_operator.api.crd
-	@PYTHONPATH=operator:tools PATH="$(CURDIR)/.local/bin:$$PATH" $(BIN)/python -m chartgen
+	@$(KUBE) PYTHONPATH=operator:tools $(BIN)/python -m chartgen
 
 .PHONY: bench
 bench: dev ## measure, on the cluster of `make up`
-	@KUBECONFIG=$(CURDIR)/.local/kubeconfig PATH="$(CURDIR)/.local/bin:$$PATH" PYTHONPATH=tests:tools $(BIN)/python -m bench $(BENCH_ARGS)
+	@$(KUBE) PYTHONPATH=tests:tools $(BIN)/python -m bench $(BENCH_ARGS)
 
 .PHONY: in-cluster
 in-cluster: ## run COMMAND=... in the local cluster's network, where pod and Service addresses are reachable

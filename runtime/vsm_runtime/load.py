@@ -18,6 +18,7 @@ from vsm_operator.domain.intake import EXIT_BUNDLE_MISSING
 from vsm_runtime.archives import ArchiveLimits, ArchiveTooLarge, TarEntry, TreeWriter, UnsafeEntry, read_tar_gz
 from vsm_runtime.oci import ARTIFACT_TYPE, LAYER_MEDIA_TYPE, Manifest, OciClient, OciError, check_digest
 from vsm_runtime.oci_auth import Credentials
+from vsm_runtime.settle import settle
 
 MARKER = "vsm/bundle-digest"
 _STAGING = ".vsm-loading"
@@ -224,7 +225,7 @@ def main() -> int:
         return _fail(str(error), error.exit_code)
     except OSError as error:
         return _fail(f"the bundle cannot be written: {error.strerror} ({error.filename})", LoadError.exit_code)
-    sys.stderr.write(line + "\n")
+    sys.stderr.write(f"{line}\n{settle(os.environ)}\n")
     return 0
 
 

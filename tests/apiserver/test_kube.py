@@ -277,6 +277,26 @@ async def test_services_and_policies_edited_by_hand_are_restored(world: World, k
     assert await world.writes_of_one_pass() == 0
 
 
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        pytest.param(SERVICE, "/spec/selector/evil", id="selector of a Service"),
+        pytest.param(NETWORK_POLICY, "/spec/podSelector/matchLabels/evil", id="selector of a NetworkPolicy"),
+        pytest.param(DEPLOYMENT, "/spec/template/spec/nodeSelector", id="node selector"),
+    ],
+)
+async def test_keys_added_to_an_atomic_map_are_taken_back_for_good(world: World, kind: Kind, path: str) -> None:
+    await world.writes_of_one_pass()
+    wanted = await world.live(kind)
+    value: Any = {"evil": "yes"} if path.endswith("nodeSelector") else "yes"
+    await world.api.json_patch(kind, world.key(kind), [{"op": "add", "path": path, "value": value}])
+    assert 1 <= await world.repair() <= 2
+    assert (await world.live(kind))["spec"] == wanted["spec"]
+    assert await world.repair() == 0
+    again = await World.restarted(world.api, world.namespace)
+    assert await again.writes_of_one_pass() == 0
+
+
 async def test_a_rollout_restart_is_left_alone(world: World) -> None:
     await world.writes_of_one_pass()
     annotations = {"kubectl.kubernetes.io/restartedAt": "2030-01-01T00:00:00Z"}

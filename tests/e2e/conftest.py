@@ -1,8 +1,8 @@
 """One cluster for the whole session, a namespace for each module, and a full picture when something fails.
 
 Without a cluster these tests are skipped, visibly. With VSM_E2E=1, which `make test` sets, its absence is an error.
-Modules run in the order of ORDER: those that disturb the operator come last, and the very last ones look back at what
-the operator did to the fleet while everything else happened.
+The fleet is made FIRST and left alone; modules that disturb the operator come LAST, and the very last one looks back at
+what the operator wrote about the fleet while everything else happened.
 """
 
 import os
@@ -17,8 +17,8 @@ from support.diagnosis import diagnose
 from support.fleet import Fleet, fleet_of_real_packages
 
 HERE = Path(__file__).parent
-ORDER = ("test_restarts", "test_quietness", "test_private_registry")
-"""After all others, in this order."""
+FIRST = ("test_real_packages",)
+LAST = ("test_restarts", "test_quietness")
 
 
 @pytest.fixture(scope="session")
@@ -55,8 +55,14 @@ def settled_at(fleet: Fleet) -> datetime:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ours = [item for item in items if HERE in item.path.parents]
     others = [item for item in items if HERE not in item.path.parents]
-    ours.sort(key=lambda item: ORDER.index(item.path.stem) + 1 if item.path.stem in ORDER else 0)
+    ours.sort(key=lambda item: _place(item.path.stem))
     items[:] = others + ours
+
+
+def _place(module: str) -> int:
+    if module in FIRST:
+        return FIRST.index(module) - len(FIRST)
+    return LAST.index(module) + 1 if module in LAST else 0
 
 
 @pytest.hookimpl(wrapper=True)

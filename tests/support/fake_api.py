@@ -294,7 +294,9 @@ def _managed(
 
 def _changed(old: Any, new: Any) -> Any:
     if isinstance(old, dict) and isinstance(new, dict):
-        return {name: _changed(old.get(name), value) for name, value in new.items() if old.get(name) != value}
+        changes = {name: _changed(old.get(name), value) for name, value in new.items() if old.get(name) != value}
+        # Where a key only went away there is nothing left to own.
+        return {name: change for name, change in changes.items() if change != {}}
     if _keyed(new) and isinstance(old, list):
         known = {item["name"]: item for item in old}
         return [

@@ -29,7 +29,12 @@ def main(arguments: Sequence[str]) -> int:
         devenv = Devenv(
             checkout=checkout,
             settings=Settings.from_env(os.environ),
-            commands=HostCommands(checkout.root, extra_path=(checkout.tools,), log=checkout.log),
+            commands=HostCommands(
+                checkout.root,
+                extra_path=(checkout.tools,),
+                log=checkout.log,
+                environment={**os.environ, **checkout.environment},
+            ),
             progress=Progress(sys.stdout),
             environ=os.environ,
         )

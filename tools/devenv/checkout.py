@@ -40,6 +40,18 @@ class Checkout:
         return self.root / ".local" / "logs" / "devenv.log"
 
     @property
+    def environment(self) -> dict[str, str]:
+        """Keeps what kubectl and helm remember out of the user's home, and the user's plugins out of here."""
+        cache = self.root / ".local" / "cache"
+        folders = {
+            "KUBECACHEDIR": "kube",
+            "HELM_CACHE_HOME": "helm",
+            "HELM_CONFIG_HOME": "helm",
+            "HELM_DATA_HOME": "helm",
+        }
+        return {variable: str(cache / folder) for variable, folder in folders.items()}
+
+    @property
     def venv(self) -> Path:
         return self.root / ".venv"
 

@@ -29,6 +29,9 @@ def main(arguments: Sequence[str]) -> int:
     except PermissionError as error:
         print(f"localcluster: {error}\nnext: run it as root", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # `status | head -1`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("localcluster: interrupted; `up` carries on, `down` removes everything", file=sys.stderr)
         return 130

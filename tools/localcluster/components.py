@@ -151,7 +151,7 @@ def _end_earlier(component: Component, *, node: Node) -> None:
 
 def _environment(component: str, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Only containerd, which pulls images, gets the user's proxies: the others talk to the cluster alone."""
-    chosen = {"PATH": f"{NODE_STATE}/bin:{NODE_PATH}", "HOME": "/root"}
+    chosen = {"PATH": f"{NODE_STATE}/bin:{NODE_PATH}", "HOME": "/"}
     if component == "containerd":
         for name in _PROXY_VARIABLES:
             if value := environ.get(name) or environ.get(name.lower()):

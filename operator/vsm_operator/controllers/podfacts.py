@@ -13,7 +13,7 @@ _IMAGE_PROBLEMS = frozenset(
 _SETUP_PROBLEMS = frozenset(
     {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError", "ContainerCannotRun"}
 )
-_PREPARING = frozenset({"load", "inject"})
+_PREPARING = frozenset({"load", "settle"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,10 @@ class RegistryLocator:
         self._url = settings.registry_pull_url
         self._changed = changed
         self._address = ""
-        self.trouble = "the bundle registry's address has not been looked up yet"
+        self.trouble = ""
+        """Why the name does not resolve; empty while it does."""
+        self.looked = False
+        """Whether there was a first look-up, with whatever outcome."""
 
     @property
     def current(self) -> Registry | None:
@@ -76,7 +79,11 @@ class RegistryLocator:
                 f"the bundle registry {host} does not resolve ({error.strerror or error}): is its Service there, "
                 "and is VSM_REGISTRY_PULL_URL right?"
             )
+            if not self.looked:
+                self.looked = True
+                self._changed()
             return False
+        self.looked, self.trouble = True, ""
         addresses = sorted(str(entry[4][0]) for entry in entries)
         # The old address is kept while it is still among the answers: round-robin DNS must not restart every pod.
         if self._address not in addresses:

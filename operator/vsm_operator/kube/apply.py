@@ -152,7 +152,8 @@ class Cluster:
         # With additions in place an apply could be invalid (say, privileged beside what we ask for), so they go first.
         if live is not None and additions(live.foreign, marked):
             live = await self._take_back(kind, marked, live)
-        if live is None or drift(marked, _comparable(live, marked)):
+        # An atomic map, such as a selector, stays marked as patched until an apply claims it again.
+        if live is None or _differences(marked, live):
             live = self._cache.stored(kind, await self._api.apply(kind, marked))
         self._settle(marked, live)
         return live

@@ -1,7 +1,8 @@
 """The pod of a server: what is untrusted runs in `server`, what serves the network runs in `bridge`.
 
 init load      pulls the bundle by digest, verifies it, unpacks it            (packages)
-init inject    brings the launcher into a foreign image                       (stdio images)
+init settle    brings the launcher into a foreign image                       (images)
+               both end when the NetworkPolicy has taken hold of the new pod
 ctr  server    the untrusted process, with exactly the limits that were asked for
 ctr  bridge    Streamable HTTP on /mcp; ready only while the server answers; survives whatever happens to the server
 """
@@ -110,7 +111,6 @@ def _strategy(spec: McpServerSpec) -> Manifest:
 def _pod(
     spec: McpServerSpec, *, owner: Owner, bundle: BundleStatus | None, registry: Registry, settings: Settings
 ) -> Manifest:
-    from_image = spec.source.image is not None
     volumes = [empty_dir("run", "16Mi"), empty_dir("tmp", _SCRATCH_LIMIT), empty_dir("home", _SCRATCH_LIMIT)]
     pod: Manifest = {
         "automountServiceAccountToken": False,
@@ -135,9 +135,11 @@ def _pod(
         pod["initContainers"] = [_load(owner=owner, bundle=bundle, registry=registry, settings=settings)]
         if settings.registry_pull_secret:
             volumes.append({"name": "pull", "secret": {"secretName": settings.registry_pull_secret}})
-    elif from_image and spec.transport == "stdio":
+    elif spec.transport == "stdio":
         volumes.append(empty_dir("launcher", "64Mi"))
-        pod["initContainers"] = [_inject(settings)]
+        pod["initContainers"] = [_settle(settings, install_to=_LAUNCHER)]
+    else:
+        pod["initContainers"] = [_settle(settings)]
     pod["volumes"] = [*volumes, *(_volume(volume) for volume in spec.storage)]
     if settings.runtime_class_name:
         pod["runtimeClassName"] = settings.runtime_class_name
@@ -172,7 +174,7 @@ def _server(spec: McpServerSpec, *, owner: Owner, bundle: BundleStatus | None, s
     limits = ["--max-processes", str(settings.server_max_pids)]
     if spec.transport == "stdio":
         sockets = ["--socket", f"{_SOCKETS}/server.sock", "--control", f"{_SOCKETS}/control.sock"]
-        interpreter = ["python3", "-I", "/opt/vsm/launcher.py"]
+        interpreter = ["/opt/vsm/python3", "-I", "/opt/vsm/launcher.py"]
         if spec.source.image is not None:
             interpreter = [*INJECTED_LAUNCHER, f"{_LAUNCHER}/launcher.py"]
             mounts.append({"name": "launcher", "mountPath": _LAUNCHER, "readOnly": True})
@@ -203,7 +205,7 @@ def _server_resources(spec: McpServerSpec, settings: Settings) -> Manifest:
     limits: dict[str, str | int] = {
         "cpu": settings.server_cpu_limit,
         "memory": settings.server_memory_limit,
-        "ephemeral-storage": settings.server_ephemeral_storage_limit,
+        "ephemeral-storage": _disk_limit(spec, settings),
         **spec.resources.limits,
     }
     requests: dict[str, str | int] = {"cpu": "10m", "memory": "64Mi", **spec.resources.requests}
@@ -221,6 +223,15 @@ def _server_resources(spec: McpServerSpec, settings: Settings) -> Manifest:
             )
         requests[name] = limit
     return resources(requests=requests, limits=limits)
+
+
+def _disk_limit(spec: McpServerSpec, settings: Settings) -> str:
+    """Scratch volumes count against the pod's limit as well: without room for them, using them would end the pod."""
+    volumes = [volume.empty_dir for volume in spec.storage if volume.empty_dir is not None]
+    if not volumes:
+        return settings.server_ephemeral_storage_limit
+    total = sum(value_of(volume.size_limit or _SCRATCH_LIMIT) for volume in volumes)
+    return canonical(f"{-(-(total + value_of(settings.server_ephemeral_storage_limit)) // (1 << 20))}Mi")
 
 
 def _bridge(spec: McpServerSpec, *, settings: Settings) -> Manifest:
@@ -302,19 +313,23 @@ def _load(*, owner: Owner, bundle: BundleStatus, registry: Registry, settings: S
     }
 
 
-def _inject(settings: Settings) -> Manifest:
-    return {
-        "name": "inject",
+def _settle(settings: Settings, *, install_to: str = "") -> Manifest:
+    command = ["/opt/vsm/venv/bin/python", "-m", "vsm_runtime.settle"]
+    container: Manifest = {
+        "name": "settle",
         "image": settings.runtime_image,
         "imagePullPolicy": settings.image_pull_policy,
-        "command": ["python3", "-I", "/opt/vsm/launcher.py", "--install-to", _LAUNCHER],
+        "command": command,
         "resources": resources(
             requests={"cpu": "10m", "memory": "32Mi"},
             limits={"cpu": "500m", "memory": "128Mi", "ephemeral-storage": "64Mi"},
         ),
         "securityContext": container_security(TRUSTED_UID),
-        "volumeMounts": [{"name": "launcher", "mountPath": _LAUNCHER}],
     }
+    if install_to:
+        container["command"] = [*command, "--install-to", install_to]
+        container["volumeMounts"] = [{"name": "launcher", "mountPath": install_to}]
+    return container
 
 
 def _bundle_limit(bundle: BundleStatus) -> str:

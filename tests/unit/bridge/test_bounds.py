@@ -83,21 +83,20 @@ async def test_body_that_is_declared_too_large_is_refused_before_it_is_sent(shar
     writer.close()
 
 
-async def test_endless_head_is_refused(shared: Rig) -> None:
+async def test_endless_head_is_cut_off(shared: Rig) -> None:
+    before = shared.rss_bytes()
     reader, writer = await asyncio.open_connection("127.0.0.1", shared.port)
     writer.write(b"POST /mcp HTTP/1.1\r\nHost: x\r\nX-Long: ")
-
-    async def endless() -> None:
-        while True:
-            writer.write(b"x" * 65536)
-            await writer.drain()
-
-    sending = asyncio.create_task(endless())
-    line = await asyncio.wait_for(reader.readline(), DEADLINE_SECONDS)
-    sending.cancel()
-    await asyncio.gather(sending, return_exceptions=True)
-    writer.close()
-    assert b"400" in line
+    with pytest.raises(ConnectionError):  # an endless writer sees the reset that follows the refusal
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while True:
+                writer.write(b"x" * 65536)
+                await writer.drain()
+                await asyncio.sleep(0)
+    writer.transport.abort()
+    assert shared.rss_bytes() - before < 4 << 20
+    async with RawClient(shared) as client:
+        assert text_of(await client.call("echo", x=1)) == '{"x": 1}'
 
 
 async def test_client_that_does_not_read_costs_no_more_than_its_answer(rig: Rig) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+import httpx
 import pytest
 
 from unit.bridge.rig import RawClient, Rig, answer_of, call, eventually, messages_of, modern, stdio_server, text_of
@@ -49,45 +50,39 @@ async def test_progress_that_nobody_asked_for_is_not_passed_on(shared: Rig) -> N
         assert len(messages_of(await client.post(call("progress")))) == 1
 
 
-async def test_cancellation_reaches_the_server_and_ends_the_call(rig: Rig) -> None:
-    rig.start(stdio_server()).ready()
-    async with RawClient(rig) as client:
+async def test_cancellation_reaches_the_server_and_ends_the_call(shared: Rig) -> None:
+    async with RawClient(shared) as client:
         await client.initialize()
-        pending = asyncio.create_task(client.post(call("slow", request_id=5)))
-        await eventually(lambda: "slow begins" in rig.log("launcher"))
+        pending = await begun(shared, client, tag="cancelled", request_id=5)
         assert (await client.post(cancelled(5))).status_code == 202
         assert answer_of(await pending)["error"]["message"] == "cancelled by the client"
-        assert text_of(await client.call("cancelled")) == "1"
+        assert await cancellations(client, 1, tag="cancelled") == 1
 
 
-async def test_client_cannot_cancel_the_call_of_another(rig: Rig) -> None:
-    rig.start(stdio_server()).ready()
-    async with RawClient(rig) as victim, RawClient(rig) as other, RawClient(rig) as anonymous:
+async def test_client_cannot_cancel_the_call_of_another(shared: Rig) -> None:
+    async with RawClient(shared) as victim, RawClient(shared) as other, RawClient(shared) as anonymous:
         await victim.initialize()
         await other.initialize()
-        pending = asyncio.create_task(victim.post(call("slow", request_id=5)))
-        await eventually(lambda: "slow begins" in rig.log("launcher"))
+        pending = await begun(shared, victim, tag="victim", request_id=5)
         assert (await other.post(cancelled(5))).status_code == 202
         assert (await anonymous.post(cancelled(5))).status_code == 202
-        assert text_of(await other.call("cancelled")) == "0"
+        assert text_of(await other.call("cancelled", tag="victim")) == "0"
         assert not pending.done()
         await victim.post(cancelled(5))
         await pending
 
 
-async def test_client_that_hangs_up_cancels_its_call_and_nothing_else(rig: Rig) -> None:
-    rig.start(stdio_server()).ready()
-    pid = rig.child_pid()
-    async with RawClient(rig) as staying:
+async def test_client_that_hangs_up_cancels_its_call_and_nothing_else(shared: Rig) -> None:
+    pid = shared.child_pid()
+    async with RawClient(shared) as staying:
         await staying.initialize()
-        async with RawClient(rig) as leaving:
+        async with RawClient(shared) as leaving:
             await leaving.initialize()
-            pending = asyncio.create_task(leaving.post(call("slow")))
-            await eventually(lambda: "slow begins" in rig.log("launcher"))
+            pending = await begun(shared, leaving, tag="leaving", request_id=1)
             pending.cancel()
-        assert await cancellations(staying, 1) == 1
-        assert rig.child_pid() == pid
-        assert rig.admin("/readyz").status_code == 200
+        assert await cancellations(staying, 1, tag="leaving") == 1
+        assert shared.child_pid() == pid
+        assert shared.admin("/readyz").status_code == 200
 
 
 async def test_question_of_the_server_goes_to_the_client_whose_call_caused_it(shared: Rig) -> None:
@@ -118,13 +113,11 @@ async def test_nobody_else_can_answer_a_question(shared: Rig) -> None:
     assert json.loads(text_of(answer))["result"]["model"] == "m"
 
 
-async def test_question_is_refused_when_two_clients_could_be_its_cause(rig: Rig) -> None:
-    rig.start(stdio_server()).ready()
-    async with RawClient(rig) as one, RawClient(rig) as two:
+async def test_question_is_refused_when_two_clients_could_be_its_cause(shared: Rig) -> None:
+    async with RawClient(shared) as one, RawClient(shared) as two:
         await one.initialize(capabilities={"sampling": {}})
         await two.initialize(capabilities={"sampling": {}})
-        pending = asyncio.create_task(two.post(call("slow", request_id=5)))
-        await eventually(lambda: "slow begins" in rig.log("launcher"))
+        pending = await begun(shared, two, tag="other cause", request_id=5)
         answer = json.loads(text_of(await one.call("ask")))
         await two.post(cancelled(5))
         await pending
@@ -179,10 +172,17 @@ def cancelled(request_id: int) -> dict[str, object]:
     return {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": request_id}}
 
 
-async def cancellations(client: RawClient, wanted: int) -> int:
+async def begun(rig: Rig, client: RawClient, *, tag: str, request_id: int) -> asyncio.Task[httpx.Response]:
+    """A call that lasts until it is cancelled, once it has reached the server."""
+    pending = asyncio.create_task(client.post(call("slow", request_id=request_id, tag=tag)))
+    await eventually(lambda: f"slow begins {tag}\n" in rig.log("launcher"))
+    return pending
+
+
+async def cancellations(client: RawClient, wanted: int, *, tag: str = "") -> int:
     """As the server counts them, once there are as many as wanted."""
     for _ in range(2000):
-        seen = int(text_of(await client.call("cancelled")))
+        seen = int(text_of(await client.call("cancelled", tag=tag)))
         if seen >= wanted:
             return seen
         await asyncio.sleep(0.01)

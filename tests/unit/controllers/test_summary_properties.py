@@ -16,7 +16,7 @@ from vsm_operator.controllers.mcpserver.summary import summarise
 from vsm_operator.controllers.podfacts import Problem
 from vsm_operator.domain.intake import IntakeReason
 
-some = settings(max_examples=80, deadline=None)
+some = settings(max_examples=80)
 problems = st.builds(
     Problem,
     st.sampled_from([Reason.CRASH_AT_START, Reason.OOM_KILLED, Reason.UNSCHEDULABLE, Reason.CRASHED]),

@@ -299,6 +299,41 @@ async def test_service_that_answers_a_moment_later_costs_no_extra_write(world: W
     assert world.ready(key) == ("Ready", "True", "Serving")
 
 
+async def test_previous_revision_is_not_scaled_down_when_it_stumbles_after_a_failed_update(world: World) -> None:
+    key = world.server()
+    await world.to_ready(key)
+    world.fake.remove(JOB, JOB.key_of(world.children(JOB)[0]))
+    world.server(version="9.9.9", generation=2)
+    await world.look(key)
+    world.intake_fails(IntakeReason.NO_SUCH_VERSION)
+    await world.look(key)
+    world.pods_are(available=0)
+    await world.look(key)
+    assert world.ready(key) == ("Failed", "False", "UpdateFailing")
+    assert world.children(DEPLOYMENT)[0]["spec"]["replicas"] == 1
+    world.pods_are(available=1)
+    await world.look(key)
+    assert world.ready(key) == ("Failed", "True", "UpdateFailing")
+
+
+async def test_nothing_is_said_before_the_registry_was_looked_up_after_a_restart(world: World) -> None:
+    key = world.server()
+    await world.to_ready(key)
+    world.start()
+    world.registry._address, world.registry.looked = "", False
+    written = len(world.fake.writes)
+    await world.look(key)
+    assert len(world.fake.writes) == written
+
+
+async def test_registry_that_does_not_resolve_is_told(world: World) -> None:
+    world.registry._address, world.registry.trouble = "", "the bundle registry x does not resolve"
+    key = world.server()
+    await world.look(key)
+    assert world.ready(key) == ("Fetching", "False", "RegistryNotFound")
+    assert world.children(DEPLOYMENT) == []
+
+
 async def test_suspended_server_keeps_its_children_and_has_no_pods(world: World) -> None:
     key = world.server()
     await world.to_ready(key)

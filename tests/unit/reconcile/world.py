@@ -65,14 +65,14 @@ class World:
         self.events = EventRecorder(
             api, fence=Unfenced(), instance="test", now=self.clock.now, monotonic=self.clock.monotonic
         )
-        registry = RegistryLocator(self.settings, changed=lambda: None)
-        registry._address = "10.96.7.7"
+        self.registry = RegistryLocator(self.settings, changed=lambda: None)
+        self.registry._address, self.registry.looked = "10.96.7.7", True
         self.reconciler = McpServerReconciler(
             store=self.store,
             cluster=cluster,
             events=self.events,
             intake=IntakeDesk(self.store, cluster, self.settings),
-            registry=registry,
+            registry=self.registry,
             probes=Probes(
                 background=self.background,  # type: ignore[arg-type]
                 http=httpx.AsyncClient(transport=httpx.MockTransport(self._answer)),

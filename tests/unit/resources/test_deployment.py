@@ -12,7 +12,7 @@ from vsm_operator.errors import InvalidSpec
 from vsm_operator.resources.common import TRUSTED_UID, Owner
 from vsm_operator.resources.deployment import INJECTED_LAUNCHER, LABEL_REVISION, argv, deployment, revision_of
 
-LAUNCHER = ["python3", "-I", "/opt/vsm/launcher.py"]
+LAUNCHER = ["/opt/vsm/python3", "-I", "/opt/vsm/launcher.py"]
 KINDS = {
     "npm over stdio": kit.npm(),
     "pypi over stdio": kit.pypi(),
@@ -36,9 +36,9 @@ def bundle(*entrypoints: str) -> BundleStatus:
     [
         ("npm over stdio", ["load", "server", "bridge"]),
         ("pypi over stdio", ["load", "server", "bridge"]),
-        ("image over stdio", ["inject", "server", "bridge"]),
+        ("image over stdio", ["settle", "server", "bridge"]),
         ("npm over http", ["load", "server", "bridge"]),
-        ("image over http", ["server", "bridge"]),
+        ("image over http", ["settle", "server", "bridge"]),
     ],
 )
 def test_pod_has_the_containers_of_its_kind(kind: str, names: list[str]) -> None:
@@ -349,7 +349,7 @@ def test_neither_is_mentioned_when_not_set() -> None:
 def test_user_chooses_neither_the_image_of_our_containers_nor_the_runtime_class() -> None:
     pod = kit.image().pod()
     assert kit.container(pod, "server")["image"] == specs.IMAGE
-    for name in ("inject", "bridge"):
+    for name in ("settle", "bridge"):
         assert kit.container(pod, name)["image"] == kit.SETTINGS.runtime_image
 
 

@@ -18,7 +18,7 @@ from vsm_operator.kube.manifest import Manifest, canonical_hash
 LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 SHELLS = {"sh", "bash", "dash", "ash", "zsh", "ksh", "env", "eval"}
-some = settings(max_examples=40, deadline=None)
+some = settings(max_examples=40)
 
 
 def pods(given_: Input) -> Iterator[Manifest]:
@@ -152,7 +152,7 @@ def test_names_are_unique_where_kubernetes_merges_by_name(given_: Input) -> None
         assert no_twins(name for name, _ in containers(pod))
         for _, container in containers(pod):
             assert no_twins(entry["name"] for entry in container.get("env", []))
-            assert no_twins(mount["mountPath"] for mount in container["volumeMounts"])
+            assert no_twins(mount["mountPath"] for mount in container.get("volumeMounts", ()))
 
 
 def no_twins(names: Iterator[str]) -> bool:
@@ -164,7 +164,7 @@ def no_twins(names: Iterator[str]) -> bool:
 @given(inputs)
 def test_every_mount_has_its_volume_and_every_volume_a_use(given_: Input) -> None:
     for pod in pods(given_):
-        mounted = {mount["name"] for _, container in containers(pod) for mount in container["volumeMounts"]}
+        mounted = {mount["name"] for _, container in containers(pod) for mount in container.get("volumeMounts", ())}
         assert mounted == {volume["name"] for volume in pod["volumes"]}
 
 

@@ -34,7 +34,7 @@ def test_both_directions_are_denied_but_for_the_rules(given_: Input) -> None:
     assert rules(given_)["policyTypes"] == ["Ingress", "Egress"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(inputs)
 def test_pods_of_the_server_are_selected_and_no_others(given_: Input) -> None:
     template = given_.deployment()["spec"]["template"]["metadata"]["labels"]
@@ -73,7 +73,7 @@ def test_foreign_registry_is_named_by_its_addresses_and_port() -> None:
     assert rules(foreign)["egress"] == [{"to": peers, "ports": tcp(443)}]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(inputs)
 def test_no_rule_is_without_ports_or_peers(given_: Input) -> None:
     spec = rules(given_)

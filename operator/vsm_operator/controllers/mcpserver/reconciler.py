@@ -8,11 +8,11 @@ from datetime import timedelta
 from pydantic import ValidationError
 
 from vsm_operator.api.conditions import Reason, find_condition
-from vsm_operator.api.v1alpha1 import MCP_SERVER, RETRY_ANNOTATION, McpServerSpec, McpServerStatus, Phase
+from vsm_operator.api.v1alpha1 import MCP_SERVER, RETRY_ANNOTATION, McpServerSpec, McpServerStatus
 from vsm_operator.controllers.intake import IntakeDesk
 from vsm_operator.controllers.mcpserver.facts import Bundled, Facts, Intake, NotNeeded, Rollout, Waiting
 from vsm_operator.controllers.mcpserver.probes import Probes
-from vsm_operator.controllers.mcpserver.summary import is_settled, refused, summarise
+from vsm_operator.controllers.mcpserver.summary import is_settled, refused, still_failing, summarise
 from vsm_operator.controllers.podfacts import PodFacts, pod_facts
 from vsm_operator.controllers.registry import RegistryLocator
 from vsm_operator.domain.packages import InvalidPackage
@@ -77,11 +77,13 @@ class McpServerReconciler:
         spec = _read_spec(server)
         owner = Owner(key.namespace, key.name, server.uid)
         registry = self.registry.current
+        if registry is None and not self.registry.looked:
+            return DONE  # the first look-up queues every server, whatever it finds
+        if is_settled(before, generation=server.generation, retry=retry):
+            return await self._keep_settled(server, spec, before, owner=owner, registry=registry)
         if registry is None:
             intake: Intake = Waiting(Reason.REGISTRY_NOT_FOUND, self.registry.trouble)
         else:
-            if is_settled(before, generation=server.generation, retry=retry):
-                return await self._keep_settled(server, spec, before, owner=owner, registry=registry)
             intake = await self._intake(key, spec, again=(before.last_handled_retry or "") != retry)
             await self._isolate(server, spec, owner=owner, registry=registry)
 
@@ -154,13 +156,22 @@ class McpServerReconciler:
         return replace(facts, revision=revision_of(wanted))
 
     async def _keep_settled(
-        self, server: Snapshot, spec: McpServerSpec, before: McpServerStatus, *, owner: Owner, registry: Registry
+        self, server: Snapshot, spec: McpServerSpec, before: McpServerStatus, *, owner: Owner, registry: Registry | None
     ) -> Result:
-        """A server that was given up keeps its policy and its Service, and no pod that crashes for ever."""
+        """A server that was given up keeps its policy and its Service, and no pod that crashes for ever.
+
+        After an update that failed, the pods are those of the previous revision: they stay, and Ready follows them.
+        """
+        if registry is None:
+            return DONE
         await self._isolate(server, spec, owner=owner, registry=registry)
         live = self.store.get(DEPLOYMENT.key(owner.namespace, owner.child_name))
-        given_up = before.phase is Phase.FAILED and live is not None and not live.status.get("availableReplicas")
-        if given_up and live is not None and live.spec.get("replicas"):
+        available = live is not None and bool(live.status.get("availableReplicas"))
+        ready = find_condition(before.conditions, "Ready")
+        if ready is not None and ready.reason == Reason.UPDATE_FAILING:
+            after = still_failing(before, ready, available=available, now=self.clock.now())
+            await self._publish(server, before, after)
+        elif live is not None and live.spec.get("replicas") and not available:
             # A spec that cannot be rendered has no pods of its own, so none of them crashes.
             with contextlib.suppress(InvalidSpec):
                 wanted = deployment(spec, owner=owner, bundle=before.bundle, registry=registry, settings=self.settings)

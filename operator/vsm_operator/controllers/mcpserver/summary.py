@@ -145,6 +145,13 @@ def _verified_pods_are_gone(facts: Facts) -> bool:
     return replaced or (suspended and not facts.rollout.available)
 
 
+def still_failing(before: McpServerStatus, ready: Condition, *, available: bool, now: datetime) -> McpServerStatus:
+    """After an update that failed: Ready says whether the previous revision still has a pod that serves."""
+    status: ConditionStatus = "True" if available else "False"
+    condition = ready.model_copy(update={"status": status, "last_transition_time": now})
+    return before.model_copy(update={"conditions": set_condition(before.conditions, condition)})
+
+
 def _identity(spec: McpServerSpec) -> tuple[str, str]:
     source = spec.source
     if source.npm is not None:

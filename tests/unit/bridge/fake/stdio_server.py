@@ -16,6 +16,7 @@ lock = threading.Lock()
 answers: dict[object, dict] = {}
 cancelled: set[object] = set()
 changed = threading.Condition()
+ended_tags: list[str] = []
 stop_reading = threading.Event()
 
 
@@ -56,15 +57,18 @@ def pid(_):
 
 def slow(call):
     """Until it is cancelled."""
-    sys.stderr.write("slow begins\n")
+    tag = call.arguments.get("tag", "")
+    sys.stderr.write(f"slow begins {tag}\n")
     sys.stderr.flush()
     with changed:
         changed.wait_for(lambda: call.id in cancelled, timeout=30)
+        ended_tags.append(tag)
     return text("cancelled")
 
 
-def count_cancelled(_):
-    return text(str(len(cancelled)))
+def count_cancelled(call):
+    with changed:
+        return text(str(ended_tags.count(call.arguments.get("tag", ""))))
 
 
 def progress(call):
