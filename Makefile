@@ -38,7 +38,7 @@ test: ## set up a cluster, then lint and every tier of tests (PYTEST_ARGS=... is
 
 .PHONY: test-unit
 test-unit: dev ## the tests that need no cluster
-	@$(BIN)/python -m pytest tests/unit $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto tests/unit $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: dev ## ruff, mypy and the import rules

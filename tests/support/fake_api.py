@@ -316,4 +316,6 @@ def _fields(value: Any) -> Body:
 
 
 def _intersection(one: Body, other: Body) -> Body:
-    return {name: _intersection(value, other[name]) for name, value in one.items() if name in other}
+    """Without what has lost all its leaves: nobody owns an empty shell."""
+    alive = {name: (value, _intersection(value, other[name])) for name, value in one.items() if name in other}
+    return {name: left for name, (value, left) in alive.items() if left or not value}

@@ -25,14 +25,22 @@ def lint(devenv: Devenv) -> None:
             devenv.commands.run([str(program), *argv[1:]], timeout_seconds=600)
 
 
+# What needs no cluster shares the cores; what shares the cluster takes turns.
+TIERS: Sequence[tuple[str, ...]] = (
+    ("--numprocesses", "auto", "tests/unit", "tests/integration"),
+    ("tests/chart", "tests/apiserver", "tests/e2e"),
+)
+
+
 def run_tests(devenv: Devenv, *, pytest_arguments: Sequence[str]) -> None:
-    """Static checks, since they fail fastest, then the operator on a cluster, then every tier in one run of pytest."""
+    """Static checks, since they fail fastest, then the operator on a cluster, then every tier, or what is asked for."""
     chosen = devenv.prepare()
     lint(devenv)
     devenv.install(chosen)
-    devenv.commands.show(
-        [str(devenv.environment.python), "-m", "pytest", *pytest_arguments],
-        # VSM_E2E: a test that needs the cluster and does not find it fails, where it would otherwise be skipped.
-        environment={"KUBECONFIG": str(devenv.checkout.kubeconfig), "VSM_E2E": "1"},
-        timeout_seconds=_TESTS_TIMEOUT_SECONDS,
-    )
+    for arguments in (tuple(pytest_arguments),) if pytest_arguments else TIERS:
+        devenv.commands.show(
+            [str(devenv.environment.python), "-m", "pytest", *arguments],
+            # VSM_E2E: a test that needs the cluster and does not find it fails, where it would otherwise be skipped.
+            environment={"KUBECONFIG": str(devenv.checkout.kubeconfig), "VSM_E2E": "1"},
+            timeout_seconds=_TESTS_TIMEOUT_SECONDS,
+        )

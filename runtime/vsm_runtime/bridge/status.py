@@ -9,7 +9,7 @@ from vsm_runtime.bridge.handshake import ToolList
 from vsm_runtime.bridge.jsonrpc import Json
 from vsm_runtime.bridge.link import Ending
 
-MAX_LISTED_TOOLS = 500
+MAX_LISTED_TOOLS = 250
 """Names in /status; the count and the hash are always of all."""
 
 

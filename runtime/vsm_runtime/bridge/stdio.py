@@ -11,7 +11,7 @@ import contextlib
 import logging
 import os
 import socket
-from typing import Any
+from io import FileIO
 
 from vsm_runtime.bridge import jsonrpc
 from vsm_runtime.bridge.control import ControlChannel, LauncherStatus
@@ -40,17 +40,7 @@ class StdioConnector:
         lease = await self._reach_launcher()
         try:
             await self._control.reachable()
-            stdin_read, stdin_write = os.pipe()
-            stdout_read, stdout_write = os.pipe()
-            try:
-                for end in (stdin_read, stdout_write):
-                    os.fchmod(end, 0o666)  # the server runs as another user, and may open /dev/stdout by name
-                fds = array.array("i", [stdin_read, stdout_write])
-                lease.sendmsg([b"\n"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
-            finally:
-                os.close(stdin_read)
-                os.close(stdout_write)
-            stdin, stdout = open(stdin_write, "wb", 0), open(stdout_read, "rb", 0)  # noqa: ASYNC230, PTH123, SIM115
+            stdin, stdout = _send_pipes(lease)
             try:
                 start = await self._start_number(lease)
                 link = StdioLink(receiver, self._control, start=start, max_message_bytes=self._max_message_bytes)
@@ -104,6 +94,26 @@ class StdioConnector:
         return int(answer["start"])
 
 
+def _send_pipes(lease: socket.socket) -> tuple[FileIO, FileIO]:
+    """Gives the launcher the server's ends of two new pipes; returns ours: where to write, where to read."""
+    stdin_read, stdin_write = os.pipe()
+    stdout_read, stdout_write = os.pipe()
+    stdin, stdout = FileIO(stdin_write, "w"), FileIO(stdout_read)
+    try:
+        for end in (stdin_read, stdout_write):
+            os.fchmod(end, 0o666)  # the server runs as another user, and may open /dev/stdout by name
+        fds = array.array("i", [stdin_read, stdout_write])
+        lease.sendmsg([b"\n"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+    except OSError:
+        stdin.close()
+        stdout.close()
+        raise
+    finally:
+        os.close(stdin_read)
+        os.close(stdout_write)
+    return stdin, stdout
+
+
 class StdioLink:
     """One life of the child, from its start to the end of its process group."""
 
@@ -117,7 +127,7 @@ class StdioLink:
         self._stdout: asyncio.ReadTransport | None = None
         self._lease: asyncio.Transport | None = None
 
-    async def take_over(self, lease: socket.socket, *, stdin: Any, stdout: Any) -> None:
+    async def take_over(self, lease: socket.socket, *, stdin: FileIO, stdout: FileIO) -> None:
         loop = asyncio.get_running_loop()
         self._stdin, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, stdin)
         self._stdout, _ = await loop.connect_read_pipe(lambda: _Output(self), stdout)
