@@ -11,7 +11,7 @@ from typing import Any
 
 from vsm_operator.api.conditions import Reason
 from vsm_operator.api.v1alpha1 import MCP_SERVER, BundleStatus
-from vsm_operator.controllers.mcpserver.facts import Bundled, Intake, NotBundled, Waiting
+from vsm_operator.controllers.intakestate import Bundled, Intake, NotBundled, Waiting
 from vsm_operator.controllers.podfacts import PodFacts, newest_first, pod_facts
 from vsm_operator.domain.intake import IntakeFailure, IntakeReason, IntakeRequest, IntakeResult, parse_outcome
 from vsm_operator.domain.packages import PackageRef

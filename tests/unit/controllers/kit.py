@@ -7,7 +7,8 @@ from typing import Any
 from support import specs
 from vsm_operator.api.conditions import Condition, ConditionStatus
 from vsm_operator.api.v1alpha1 import BundleStatus, McpServerSpec, McpServerStatus, Phase
-from vsm_operator.controllers.mcpserver.facts import Bundled, Facts, Intake, NotNeeded, Rollout, Verified
+from vsm_operator.controllers.intakestate import Bundled, Intake, NotNeeded
+from vsm_operator.controllers.mcpserver.facts import Facts, Rollout, Verified
 from vsm_operator.controllers.podfacts import PodFacts, Problem
 from vsm_operator.ports.bridge import BridgeStatus
 from vsm_operator.ports.mcp import Handshake

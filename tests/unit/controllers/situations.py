@@ -24,7 +24,8 @@ from unit.controllers.kit import (
 )
 from vsm_operator.api.conditions import Reason
 from vsm_operator.api.v1alpha1 import Phase
-from vsm_operator.controllers.mcpserver.facts import Facts, NotBundled, Rollout, Unverified, Waiting
+from vsm_operator.controllers.intakestate import NotBundled, Waiting
+from vsm_operator.controllers.mcpserver.facts import Facts, Rollout, Unverified
 from vsm_operator.controllers.mcpserver.summary import FAILED_STARTS
 from vsm_operator.controllers.podfacts import Problem
 from vsm_operator.domain.intake import IntakeReason

@@ -26,6 +26,7 @@ from unit.controllers.kit import (
 from unit.controllers.situations import CRASH, SITUATIONS, SUSPENDED, TWO, failed, lasting, waiting
 from vsm_operator.api.conditions import Condition, Reason, find_condition
 from vsm_operator.api.v1alpha1 import McpServerStatus, Phase
+from vsm_operator.controllers.intakestate import Bundled
 from vsm_operator.controllers.mcpserver.facts import Facts, Rollout
 from vsm_operator.controllers.mcpserver.summary import is_settled, refused, summarise
 from vsm_operator.domain.intake import IntakeReason
@@ -89,8 +90,6 @@ def test_second_condition_says_whether_the_content_is_there(
 
 
 def test_install_scripts_are_counted_and_not_run() -> None:
-    from vsm_operator.controllers.mcpserver.facts import Bundled  # noqa: PLC0415
-
     scripts = BUNDLE.model_copy(update={"lifecycle_scripts": 2})
     told = condition(summarise(facts(intake=Bundled(scripts)), now=NOW), "Fetched")
     assert told.message == "9 packages verified and bundled; 2 carry install scripts, none was run"

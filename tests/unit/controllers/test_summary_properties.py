@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from unit.controllers.kit import BUNDLE, NOW, NPM, bridge, facts, pod, verified
 from vsm_operator.api.conditions import Reason, find_condition
 from vsm_operator.api.v1alpha1 import McpServerStatus
-from vsm_operator.controllers.mcpserver.facts import Bundled, Facts, NotBundled, Rollout, Unverified, Verified, Waiting
+from vsm_operator.controllers.intakestate import Bundled, NotBundled, Waiting
+from vsm_operator.controllers.mcpserver.facts import Facts, Rollout, Unverified, Verified
 from vsm_operator.controllers.mcpserver.summary import summarise
 from vsm_operator.controllers.podfacts import Problem
 from vsm_operator.domain.intake import IntakeReason

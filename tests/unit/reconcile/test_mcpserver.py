@@ -8,7 +8,7 @@ import pytest
 from unit.reconcile.world import DIGEST, World
 from vsm_operator.api.v1alpha1 import MCP_SERVER, RETRY_ANNOTATION
 from vsm_operator.domain.intake import IntakeReason
-from vsm_operator.kube.kinds import DEPLOYMENT, JOB, NETWORK_POLICY, SERVICE
+from vsm_operator.kube.kinds import DEPLOYMENT, JOB, NETWORK_POLICY, SERVICE, Key
 
 
 @pytest.fixture
@@ -19,6 +19,17 @@ def world() -> World:
 def bridge_says(failures: int, reason: str = "Exited") -> httpx.Response:
     failure = {"reason": reason, "message": "the server exited with code 1", "stderrTail": ["KeyError: 'DB'"]}
     return httpx.Response(200, json={"state": "backoff", "consecutiveFailures": failures, "lastFailure": failure})
+
+
+async def to_crash_loop(world: World, key: Key) -> None:
+    """Its pod is there, and the bridge has seen three starts fail."""
+    await world.look(key)
+    world.pods_are(available=0)
+    world.pod()
+    world.answer = lambda _: bridge_says(3)
+    await world.look(key)
+    await world.talk()
+    await world.look(key)
 
 
 async def test_server_becomes_ready_within_the_write_budget(world: World) -> None:
@@ -180,13 +191,7 @@ async def test_mended_spec_is_not_condemned_by_the_old_pod(world: World) -> None
     key = world.server()
     await world.look(key)
     world.bundle_arrives()
-    await world.look(key)
-    world.pods_are(available=0)
-    world.pod()
-    world.answer = lambda _: bridge_says(3)
-    await world.look(key)
-    await world.talk()
-    await world.look(key)
+    await to_crash_loop(world, key)
     assert world.ready(key)[0] == "Failed"
     world.server(generation=2, args=["--mended"])
     await world.look(key)
@@ -199,13 +204,7 @@ async def test_mended_spec_is_not_condemned_by_the_old_pod(world: World) -> None
 async def test_image_server_that_crashes_at_start_is_scaled_to_zero(world: World) -> None:
     image = {"image": {"ref": f"registry.example.com/server@{DIGEST}"}}
     key = world.server(source=image, command=["server"])
-    await world.look(key)
-    world.pods_are(available=0)
-    world.pod()
-    world.answer = lambda _: bridge_says(3)
-    await world.look(key)
-    await world.talk()
-    await world.look(key)
+    await to_crash_loop(world, key)
     await world.look(key)
     assert world.ready(key) == ("Failed", "False", "CrashAtStart")
     assert world.children(DEPLOYMENT)[0]["spec"]["replicas"] == 0

@@ -4,43 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vsm_operator.api.conditions import Reason
-from vsm_operator.api.v1alpha1 import BundleStatus, McpServerSpec, McpServerStatus
+from vsm_operator.api.v1alpha1 import McpServerSpec, McpServerStatus
+from vsm_operator.controllers.intakestate import Intake
 from vsm_operator.controllers.podfacts import PodFacts
-from vsm_operator.domain.intake import IntakeReason
 from vsm_operator.ports.bridge import BridgeStatus
 from vsm_operator.ports.mcp import Handshake
-
-
-@dataclass(frozen=True, slots=True)
-class NotNeeded:
-    """An image: nothing is fetched."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bundled:
-    """The package's tree is in the registry."""
-
-    bundle: BundleStatus
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """An intake runs, or waits for its turn."""
-
-    reason: Reason
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class NotBundled:
-    """The intake ended without a bundle."""
-
-    reason: IntakeReason
-    message: str
-
-
-Intake = NotNeeded | Bundled | Waiting | NotBundled
 
 
 @dataclass(frozen=True, slots=True)

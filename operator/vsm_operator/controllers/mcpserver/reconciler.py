@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from vsm_operator.api.conditions import Reason, find_condition
 from vsm_operator.api.v1alpha1 import MCP_SERVER, RETRY_ANNOTATION, McpServerSpec, McpServerStatus
 from vsm_operator.controllers.intake import IntakeDesk
-from vsm_operator.controllers.mcpserver.facts import Bundled, Facts, Intake, NotNeeded, Rollout, Waiting
+from vsm_operator.controllers.intakestate import Bundled, Intake, NotNeeded, Waiting
+from vsm_operator.controllers.mcpserver.facts import Facts, Rollout
 from vsm_operator.controllers.mcpserver.probes import Probes
 from vsm_operator.controllers.mcpserver.summary import is_settled, refused, still_failing, summarise
 from vsm_operator.controllers.podfacts import PodFacts, pod_facts

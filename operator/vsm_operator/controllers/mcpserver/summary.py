@@ -18,7 +18,8 @@ from vsm_operator.api.conditions import (
     set_condition,
 )
 from vsm_operator.api.v1alpha1 import McpServerSpec, McpServerStatus, Phase, ServerInfo, ToolsStatus
-from vsm_operator.controllers.mcpserver.facts import Bundled, Facts, NotBundled, NotNeeded, Verified, Waiting
+from vsm_operator.controllers.intakestate import Bundled, NotBundled, NotNeeded, Waiting
+from vsm_operator.controllers.mcpserver.facts import Facts, Verified
 from vsm_operator.controllers.podfacts import Problem, newest_first
 from vsm_operator.domain.intake import IntakeReason
 from vsm_operator.errors import InvalidSpec, Terminal
