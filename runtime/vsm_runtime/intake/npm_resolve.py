@@ -94,7 +94,7 @@ def refuses_bundles(finished: Finished) -> bool:
 def explain(finished: Finished) -> IntakeError:
     """What npm's failure means. Pure."""
     code, summary = _error_of(finished)
-    said = without_credentials(summary) or last_lines(_errors_only(finished.stderr))
+    said = summary or last_lines(_errors_only(finished.stderr))
     if code in _FORBIDDEN_CODES or re.search(r"unknown git error|spawn git|git dep preparation", said, re.IGNORECASE):
         culprit = forbidden_edge(finished.stderr) or f"the tree needs a package from elsewhere (npm says: {said})"
         message = f"{culprit}: only packages from the registry are accepted, no git, URL, file or link"

@@ -85,6 +85,8 @@ def test_the_layer_names_no_owner_and_no_time(tmp_path: Path) -> None:
 def test_facts_survive_the_registry() -> None:
     facts = BundleFacts("npm", "demo", "1.0.0", "linux", ("demo",), 5, 1, "sha256:l", "sha256:m", (ROOT,), ("x@1",))
     assert BundleFacts.from_json(facts.to_json()) == facts
+    with pytest.raises(ValueError, match="another schema"):
+        BundleFacts.from_json(facts.to_json().replace(b'"schema":1', b'"schema":2'))
     assert facts.lifecycle_scripts == 1
     assert facts.root is ROOT
 

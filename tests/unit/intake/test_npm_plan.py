@@ -136,6 +136,7 @@ def test_a_lock_entry_outside_node_modules_is_refused(path: str) -> None:
         pytest.param("", id="none"),
         pytest.param(sri(b"x", algorithm="sha1"), id="sha1 only"),
         pytest.param(sri(b"x", algorithm="md5"), id="md5 only"),
+        pytest.param(sri(b"x").replace("sha512", "sha3"), id="another hash of the same length"),
         pytest.param("sha512-AAAA", id="too short for a sha512"),
         pytest.param("sha512-!!!", id="no base64"),
     ],

@@ -171,7 +171,7 @@ def test_a_pin_without_sha256_is_a_missing_integrity() -> None:
 
 def test_circular_needs_do_not_hang_the_chain() -> None:
     pins = parse_lock(f"a==1 --hash=sha256:{SHA}\n    # via b\nb==1 --hash=sha256:{SHA}\n    # via a\n")
-    assert chain(pins, "a")
+    assert chain(pins, "a") == "b 1 → a 1"
 
 
 def test_the_lock_in_the_bundle_names_one_wheel_a_package_and_no_host() -> None:

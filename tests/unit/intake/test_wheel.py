@@ -1,3 +1,5 @@
+import base64
+import hashlib
 import os
 import zipfile
 from collections.abc import Mapping
@@ -13,6 +15,7 @@ from vsm_runtime.intake.errors import IntakeError
 from vsm_runtime.intake.pypi_install import install
 from vsm_runtime.intake.wheel import inspect
 
+MD5 = "md5=" + base64.urlsafe_b64encode(hashlib.md5(b"def main(): pass\n").digest()).decode()  # noqa: S324
 LIMITS = ArchiveLimits(max_bytes=10**8, max_entries=100, ratio_floor_bytes=10**6)
 
 
@@ -43,7 +46,7 @@ def test_an_honest_wheel_is_described(tmp_path: Path) -> None:
         ),
         pytest.param({"demo/__init__.py": None}, "demo/__init__.py", id="not recorded"),
         pytest.param({"demo/__init__.py": ""}, "demo/__init__.py", id="recorded without a hash"),
-        pytest.param({"demo/__init__.py": "md5=rL0Y20zC-Fzt72VPzMSk2A"}, "demo/__init__.py", id="recorded with md5"),
+        pytest.param({"demo/__init__.py": MD5}, "demo/__init__.py", id="recorded with md5"),
         pytest.param({"demo/gone.py": record_hash(b"x")}, "demo/gone.py", id="recorded and not there"),
     ],
 )
