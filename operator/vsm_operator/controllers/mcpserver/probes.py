@@ -25,7 +25,7 @@ _DIAGNOSE_EVERY_SECONDS = 3.0
 _BUSY_AGAIN = timedelta(seconds=1)
 _TROUBLE_AFTER = 3
 """So many failures in a row are told: the first may only mean that no node knows the Service's new endpoint yet."""
-_VERIFY_AGAIN_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_VERIFY_AGAIN_SECONDS = (0.5, 1.0, 2.0, 5.0)
 
 
 @dataclass(slots=True)
