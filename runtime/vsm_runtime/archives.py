@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 CHUNK_BYTES = 64 * 1024
 MAX_HEADER_BYTES = 1024 * 1024
@@ -73,12 +73,18 @@ def safe_parts(name: str) -> tuple[str, ...]:
     return parts
 
 
+class Readable(Protocol):
+    """As much of a binary stream as a copy needs."""
+
+    def read(self, size: int = ..., /) -> bytes: ...
+
+
 class InflatedStream(io.RawIOBase):
     """A gzip stream as tarfile wants it: forward only (one byte back is allowed), counted, every read bounded."""
 
-    def __init__(self, source: BinaryIO, *, packed_bytes: int, limits: ArchiveLimits) -> None:
+    def __init__(self, source: Readable, *, packed_bytes: int, limits: ArchiveLimits) -> None:
         super().__init__()
-        self._inner = gzip.GzipFile(fileobj=source, mode="rb")
+        self._inner = gzip.GzipFile(fileobj=source, mode="rb")  # type: ignore[call-overload]  # reads only
         self._limits = limits
         self._ceiling_bytes = limits.max_bytes + limits.max_entries * _ENTRY_OVERHEAD_BYTES
         self._ratio_bytes = max(limits.ratio_floor_bytes, packed_bytes * limits.max_ratio)
@@ -139,12 +145,6 @@ class InflatedStream(io.RawIOBase):
             raise ArchiveTooLarge(f"it unpacks to more than {self._limits.max_bytes} bytes")
 
 
-class Readable(Protocol):
-    """As much of a binary stream as a copy needs."""
-
-    def read(self, size: int = ..., /) -> bytes: ...
-
-
 class _Content:
     """The bytes of one entry, at most CHUNK_BYTES at a time; damage shows as UnsafeEntry here as everywhere."""
 
@@ -173,7 +173,7 @@ class TarEntry:
         return bool(self.info.mode & 0o111)
 
 
-def read_tar_gz(source: BinaryIO, *, packed_bytes: int, limits: ArchiveLimits) -> Iterator[TarEntry]:
+def read_tar_gz(source: Readable, *, packed_bytes: int, limits: ArchiveLimits) -> Iterator[TarEntry]:
     """The entries in order, names, types and sizes checked. Symlinks are passed on unresolved; hard links are refused.
 
     Raises UnsafeEntry or ArchiveTooLarge, also for data that is no gzip or no tar.

@@ -10,7 +10,7 @@ import os
 import posixpath
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,35 +120,50 @@ def layer_of(manifest: Manifest, *, max_bytes: int) -> tuple[str, int]:
 
 
 def _fetch(settings: Settings, staging: Path) -> TreeWriter:
-    packed = staging / "layer.tar.gz"
     with _client(settings) as registry:
         try:
             manifest = registry.manifest(settings.digest)
             if manifest is None:
                 raise BundleMissing(_GONE.format(digest=settings.digest))
             layer, size = layer_of(manifest, max_bytes=settings.max_bytes + _PACKING_BYTES)
-            with packed.open("wb+") as sink:
-                registry.download(layer, sink, max_bytes=size)
+            arriving = _Arriving(registry.chunks(layer, max_bytes=size))
+            limits = ArchiveLimits(max_bytes=settings.max_bytes, max_entries=_MAX_ENTRIES)
+            return _unpack(arriving, staging / "tree", packed_bytes=size, limits=limits)
         except OciError as error:
             raise LoadError(f"the bundle cannot be pulled: {error}") from error
-    return _unpack(packed, staging / "tree", max_bytes=settings.max_bytes)
 
 
-def _unpack(packed: Path, top: Path, *, max_bytes: int) -> TreeWriter:
-    limits = ArchiveLimits(max_bytes=max_bytes, max_entries=_MAX_ENTRIES)
+class _Arriving:
+    """A blob as gzip wants to read it. Unpacking while it arrives spares the volume the packed copy."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._left = b""
+
+    def read(self, size: int = -1, /) -> bytes:
+        if not self._left:
+            self._left = next(self._chunks, b"")
+        taken, self._left = (self._left, b"") if size < 0 else (self._left[:size], self._left[size:])
+        return taken
+
+    def finish(self) -> None:
+        """Takes in what the archive's own end left over: only then is the digest known to be right."""
+        for _ in self._chunks:
+            pass
+
+
+def _unpack(arriving: _Arriving, top: Path, *, packed_bytes: int, limits: ArchiveLimits) -> TreeWriter:
     links: dict[tuple[str, ...], str] = {}
+    writer = TreeWriter(top)
     try:
-        writer = TreeWriter(top)
-        with packed.open("rb") as source:
-            for entry in read_tar_gz(source, packed_bytes=packed.stat().st_size, limits=limits):
-                _place(entry, writer, links)
+        for entry in read_tar_gz(arriving, packed_bytes=packed_bytes, limits=limits):
+            _place(entry, writer, links)
         for parts, target in links.items():  # last, so that nothing can be written through one
             writer.link(parts, target)
-    except UnsafeEntry as error:
+    except (UnsafeEntry, ArchiveTooLarge) as error:
+        arriving.finish()  # damage on the way is the better explanation, if it is one
         raise LoadError(f"the bundle is refused: {error}") from error
-    except ArchiveTooLarge as error:
-        raise LoadError(f"the bundle is refused: {error}") from error
-    packed.unlink()
+    arriving.finish()
     return writer
 
 

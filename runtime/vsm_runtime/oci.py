@@ -5,6 +5,7 @@ Every byte that comes in is checked against the digest that was asked for. Whate
 """
 
 import hashlib
+import itertools
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self, TypeVar
+from typing import Self, TypeVar
 
 import httpx
 
@@ -121,51 +122,45 @@ class OciClient:
 
         return self._request("GET", self._blob_url(digest), read, ok=(200,))
 
-    def download(self, digest: str, sink: BinaryIO, *, max_bytes: int) -> int:
-        """Writes a blob to `sink`, verified and resumed after interruptions; returns its size.
-
-        `sink` holds unverified bytes until this returns.
-        """
-        hasher = hashlib.sha256()
-        size = 0
-
-        def read(response: httpx.Response) -> None:
-            nonlocal hasher, size
-            if response.status_code == 200 and size:  # the registry cannot resume
-                sink.seek(0)
-                sink.truncate()
-                hasher, size = hashlib.sha256(), 0
-            for chunk in response.iter_raw():  # unbuffered: what has arrived is kept
-                size += len(chunk)
-                if size > max_bytes:
-                    raise OciCorruptError(f"blob {digest} is larger than the {max_bytes} bytes that it may have")
-                hasher.update(chunk)
-                sink.write(chunk)
-
-        def headers() -> dict[str, str]:
-            return {"Accept-Encoding": "identity"} | ({"Range": f"bytes={size}-"} if size else {})
-
-        self._request("GET", self._blob_url(digest), read, ok=(200, 206), headers=headers)
+    def chunks(self, digest: str, *, max_bytes: int) -> Iterator[bytes]:
+        """A blob in pieces, none of them empty, resumed when interrupted. Unverified until the iterator has ended."""
+        hasher, size = hashlib.sha256(), 0
+        for attempt in range(_ATTEMPTS):
+            headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={size}-"} if size else {})
+            try:
+                with self._answer("GET", self._blob_url(digest), ok=(200, 206), headers=headers) as response:
+                    known = size if response.status_code == 200 else 0  # the registry cannot resume
+                    for chunk in response.iter_raw():  # unbuffered: what has arrived is kept
+                        fresh, known = chunk[known:], max(0, known - len(chunk))
+                        size += len(fresh)
+                        if size > max_bytes:
+                            raise OciCorruptError(f"blob {digest} is larger than the {max_bytes} bytes it may have")
+                        hasher.update(fresh)
+                        if fresh:
+                            yield fresh
+                break
+            except OciError as error:
+                self._pause_or_raise(error, attempt, _ATTEMPTS)
         if f"sha256:{hasher.hexdigest()}" != digest:
             raise OciCorruptError(f"the registry delivers other content than {digest}")
-        return size
+
+    def has_blob(self, digest: str) -> bool:
+        return self._request("HEAD", self._blob_url(digest), lambda r: r.status_code == 200, ok=(200, 404))
 
     def push_blob(self, digest: str, source: Path | bytes) -> None:
         """Does nothing when the registry has it already; two who push the same blob do no harm."""
         size = len(source) if isinstance(source, bytes) else source.stat().st_size
-        if self._request("HEAD", self._blob_url(digest), lambda r: r.status_code == 200, ok=(200, 404)):
+        if self.has_blob(digest):
             return
-        for attempt in range(_ATTEMPTS):
+        for attempt in itertools.count():
             place = self._request("POST", f"{self._base}/blobs/uploads/", _location, ok=(202,))
-            target = place.copy_merge_params({"digest": digest})
+            target = str(place.copy_merge_params({"digest": digest}))
             headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
             try:
                 # An upload session that broke is never continued: a new one costs little next to doubt.
-                self._request("PUT", str(target), _ignore, ok=(201,), headers=headers, body=source, attempts=1)
+                self._request("PUT", target, _ignore, ok=(201,), headers=headers, body=source, attempts=1)
             except OciError as error:
-                if not error.retryable or attempt + 1 == _ATTEMPTS:
-                    raise
-                self._sleep(_pause_seconds(attempt))
+                self._pause_or_raise(error, attempt, _ATTEMPTS)
             else:
                 return
 
@@ -185,31 +180,48 @@ class OciClient:
         read: Callable[[httpx.Response], T],
         *,
         ok: tuple[int, ...],
-        headers: Mapping[str, str] | Callable[[], Mapping[str, str]] | None = None,
+        headers: Mapping[str, str] | None = None,
         body: Path | bytes | None = None,
         attempts: int = _ATTEMPTS,
     ) -> T:
         """`read` gets the open response; what it raises ends the request, a broken connection starts it again."""
-        failure = OciError(f"{method} {_shown(url)}: not tried", retryable=False)
-        for attempt in range(attempts):
-            if attempt:
-                self._sleep(_pause_seconds(attempt - 1))
-            fields = headers() if callable(headers) else headers or {}
+        for attempt in itertools.count():
             try:
-                with self._answer(method, url, fields, body) as response:
-                    if response.status_code in ok:
-                        return read(response)
-                    failure = _refusal(method, url, response)
-            except httpx.TransportError as error:
-                failure = OciError(f"{method} {_shown(url)}: {type(error).__name__} {error}".strip(), retryable=True)
-            except (httpx.InvalidURL, httpx.TooManyRedirects, httpx.StreamError) as error:
-                raise OciError(f"{method} {_shown(url)}: {error}", retryable=False) from error
-            if not failure.retryable:
-                break
-        raise failure
+                with self._answer(method, url, ok=ok, headers=headers, body=body) as response:
+                    return read(response)
+            except OciError as error:
+                self._pause_or_raise(error, attempt, attempts)
+        raise AssertionError("itertools.count ended")
+
+    def _pause_or_raise(self, error: OciError, attempt: int, attempts: int) -> None:
+        if not error.retryable or attempt + 1 >= attempts:
+            raise error
+        self._sleep(min(0.5 * 2.0**attempt, 8.0))
 
     @contextmanager
     def _answer(
+        self,
+        method: str,
+        url: str,
+        *,
+        ok: tuple[int, ...],
+        headers: Mapping[str, str] | None = None,
+        body: Path | bytes | None = None,
+    ) -> Iterator[httpx.Response]:
+        """An answer with one of the statuses `ok`; whatever breaks before the block ends is an OciError."""
+        try:
+            with self._authenticated(method, url, headers or {}, body) as response:
+                if response.status_code not in ok:
+                    raise _refusal(method, url, response)
+                yield response
+        except httpx.TransportError as error:
+            message = f"{method} {_shown(url)}: {type(error).__name__} {error}".strip()
+            raise OciError(message, retryable=True) from error
+        except (httpx.InvalidURL, httpx.TooManyRedirects, httpx.StreamError) as error:
+            raise OciError(f"{method} {_shown(url)}: {error}", retryable=False) from error
+
+    @contextmanager
+    def _authenticated(
         self, method: str, url: str, headers: Mapping[str, str], body: Path | bytes | None
     ) -> Iterator[httpx.Response]:
         """The answer after authentication, which the first request of a kind may have to learn first."""
@@ -258,7 +270,3 @@ def _refusal(method: str, url: str, response: httpx.Response) -> OciError:
 def _shown(url: str) -> str:
     """Without credentials and without the state that upload locations carry."""
     return str(httpx.URL(url).copy_with(username=None, password=None, query=None))
-
-
-def _pause_seconds(attempt: int) -> float:
-    return min(0.5 * 2.0**attempt, 8.0)

@@ -10,7 +10,9 @@ def facts_of(manifest: Manifest, storage: OciClient) -> tuple[BundleFacts, int] 
     """The facts and the size of the layer. Raises OciError when the registry does not answer."""
     try:
         raw = json.loads(manifest.body)
-        config, size_bytes = str(raw["config"]["digest"]), int(raw["layers"][0]["size"])
-        return BundleFacts.from_json(storage.blob(config, max_bytes=MAX_FACTS_BYTES)), size_bytes
+        config, layer = str(raw["config"]["digest"]), raw["layers"][0]
+        facts = BundleFacts.from_json(storage.blob(config, max_bytes=MAX_FACTS_BYTES))
+        complete = facts.root.version == facts.version and storage.has_blob(str(layer["digest"]))
+        return (facts, int(layer["size"])) if complete else None
     except (OciCorruptError, ValueError, TypeError, KeyError, IndexError):
         return None

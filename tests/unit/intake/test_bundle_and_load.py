@@ -1,9 +1,9 @@
 import gzip
-import io
 import json
 import os
 import tarfile
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from vsm_runtime.intake.bundle import Bundle, make_bundle
 from vsm_runtime.intake.facts import BundleFacts, PackageFacts
 from vsm_runtime.intake.tree import Tree, is_entrypoint_name
 from vsm_runtime.load import LoadError, Settings, layer_of, load
-from vsm_runtime.oci import ARTIFACT_TYPE, LAYER_MEDIA_TYPE, Manifest, digest_of
+from vsm_runtime.oci import ARTIFACT_TYPE, LAYER_MEDIA_TYPE, Manifest, OciCorruptError, digest_of
 
 PACKAGE = PackageRef(Ecosystem.NPM, "demo", "1.0.0")
 ROOT = PackageFacts("node_modules/demo", "demo", "1.0.0", "sha512-x", "MIT", 5, 1, lifecycle_scripts=("install",))
@@ -40,8 +40,11 @@ def bundle(directory: Path, names: list[str] = NAMES) -> Bundle:
     return make_bundle(tree(directory / "tree", names), PACKAGE, layer=directory / "layer.tar.gz")
 
 
-def test_a_bundle_does_not_depend_on_place_order_time_or_umask(tmp_path: Path) -> None:
+def test_a_bundle_does_not_depend_on_place_order_time_or_umask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = bundle(tmp_path / "one")
+    listed = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path: sorted(listed(path), reverse=True))
+    monkeypatch.setattr(time, "time", lambda: 1_000_000.0)
     before = os.umask(0o077)
     try:
         (tmp_path / "another/place").mkdir(parents=True)
@@ -107,6 +110,7 @@ class Shelf:
 
     def __init__(self, layer: bytes, *, manifest: Mapping[str, Any] | None = None) -> None:
         self.layer = layer
+        self.corrupt = False
         described = {"mediaType": LAYER_MEDIA_TYPE, "digest": digest_of(layer), "size": len(layer)}
         self.body = json.dumps(manifest or {"artifactType": ARTIFACT_TYPE, "layers": [described]}).encode()
 
@@ -119,10 +123,12 @@ class Shelf:
     def manifest(self, reference: str) -> Manifest | None:
         return Manifest(self.body, reference) if reference == digest_of(self.body) else None
 
-    def download(self, digest: str, sink: io.BufferedWriter, *, max_bytes: int) -> int:
+    def chunks(self, digest: str, *, max_bytes: int) -> Iterator[bytes]:
         assert digest == digest_of(self.layer)
         assert max_bytes == len(self.layer)
-        return sink.write(self.layer)
+        yield from (self.layer[at : at + 1000] for at in range(0, len(self.layer), 1000))
+        if self.corrupt:
+            raise OciCorruptError("the registry delivers other content")
 
 
 def settings(shelf: Shelf, target: Path, **more: Any) -> Settings:
@@ -169,7 +175,7 @@ def test_a_bundle_arrives_as_it_was_made_and_readable_for_everyone(
 def test_a_restarted_loader_finds_its_work_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shelf = Shelf(packed(file("vsm/lock.json")))
     put(monkeypatch, shelf, tmp_path)
-    monkeypatch.setattr(shelf, "download", None)
+    monkeypatch.setattr(shelf, "chunks", None)
     assert "in place already" in put(monkeypatch, shelf, tmp_path)
 
 
@@ -214,6 +220,25 @@ def test_a_forged_bundle_is_refused_and_leaves_nothing(
     assert not (tmp_path / "evil").exists()
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        pytest.param(packed(file("vsm/lock.json")), id="archive in order"),
+        pytest.param(packed(file("vsm/lock.json")) + b"\0" * 100_000, id="more after the end of the archive"),
+        pytest.param(b"no archive", id="no archive"),
+        pytest.param(packed(file("../evil")), id="unsafe archive"),
+    ],
+)
+def test_a_layer_that_is_not_its_digest_leaves_nothing_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layer: bytes
+) -> None:
+    shelf = Shelf(layer)
+    shelf.corrupt = True
+    with pytest.raises(LoadError, match="delivers other content"):
+        put(monkeypatch, shelf, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_behind_a_link_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     link = special("bin/x", tarfile.SYMTYPE, target="../lib")
     with pytest.raises(LoadError):
@@ -230,7 +255,12 @@ def test_a_bundle_that_was_deleted_is_said_to_be_gone(tmp_path: Path, monkeypatc
     [
         b"",
         b"[]",
-        b'{"artifactType": "application/vnd.oci.image", "layers": [{}]}',
+        json.dumps(
+            {
+                "artifactType": "application/vnd.oci.image",
+                "layers": [{"mediaType": LAYER_MEDIA_TYPE, "digest": digest_of(b""), "size": 1}],
+            }
+        ).encode(),
         json.dumps({"artifactType": ARTIFACT_TYPE, "layers": []}).encode(),
         json.dumps({"artifactType": ARTIFACT_TYPE, "layers": [{"mediaType": "x", "digest": "y", "size": 1}]}).encode(),
         json.dumps(

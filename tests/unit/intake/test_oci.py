@@ -1,5 +1,4 @@
 import hashlib
-import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,27 +53,37 @@ def test_a_download_that_breaks_off_continues_where_it_was() -> None:
             return httpx.Response(206 if start else 200, stream=Body(CONTENT[start : start + 300_000], broken=True))
         return httpx.Response(206, stream=Body(CONTENT[start:]))
 
-    sink = io.BytesIO()
     with client(answer) as registry:
-        assert registry.download(DIGEST, sink, max_bytes=len(CONTENT)) == len(CONTENT)
-    assert sink.getvalue() == CONTENT
+        assert b"".join(registry.chunks(DIGEST, max_bytes=len(CONTENT))) == CONTENT
     assert asked == [None, "bytes=300000-", "bytes=600000-"]
 
 
 def test_a_download_starts_over_where_the_registry_cannot_resume() -> None:
-    bodies = iter([Body(CONTENT[:1000], broken=True), Body(CONTENT)])
-    sink = io.BytesIO()
+    bodies = iter([Body(CONTENT[:1000], broken=True), Body(CONTENT[:500], broken=True), Body(CONTENT)])
     with client(lambda _: httpx.Response(200, stream=next(bodies))) as registry:
-        registry.download(DIGEST, sink, max_bytes=len(CONTENT))
-    assert sink.getvalue() == CONTENT
+        pieces = list(registry.chunks(DIGEST, max_bytes=len(CONTENT)))
+    assert b"".join(pieces) == CONTENT
+    assert b"" not in pieces, "an empty piece would look like the end"
+
+
+def test_a_download_that_never_gets_through_is_given_up() -> None:
+    lost = client(lambda _: httpx.Response(206, stream=Body(b"", broken=True)))
+    with lost as registry, pytest.raises(OciError, match="connection reset") as caught:
+        list(registry.chunks(DIGEST, max_bytes=len(CONTENT)))
+    assert caught.value.retryable
 
 
 @pytest.mark.parametrize(
-    "body", [pytest.param(CONTENT + b"!", id="too long"), pytest.param(CONTENT[:-1] + b"!", id="changed")]
+    ("body", "why"),
+    [
+        pytest.param(CONTENT + b"!", "is larger than", id="too long"),
+        pytest.param(CONTENT[:-1] + b"!", "other content", id="changed"),
+    ],
 )
-def test_a_download_that_is_not_its_digest_is_corrupt(body: bytes) -> None:
-    with client(lambda _: httpx.Response(200, stream=Body(body))) as registry, pytest.raises(OciCorruptError):
-        registry.download(DIGEST, io.BytesIO(), max_bytes=len(CONTENT))
+def test_a_download_that_is_not_its_digest_is_corrupt(body: bytes, why: str) -> None:
+    forged = client(lambda _: httpx.Response(200, stream=Body(body)))
+    with forged as registry, pytest.raises(OciCorruptError, match=why):
+        list(registry.chunks(DIGEST, max_bytes=len(CONTENT)))
 
 
 def test_a_blob_that_is_there_is_not_sent_again() -> None:

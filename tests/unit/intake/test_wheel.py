@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import os
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from vsm_runtime.intake.errors import IntakeError
 from vsm_runtime.intake.pypi_install import install
 from vsm_runtime.intake.wheel import inspect
 
+DAMAGED = struct.pack("<4H2LH", 0, 0, 1, 1, 46, 0, 0)
 MD5 = "md5=" + base64.urlsafe_b64encode(hashlib.md5(b"def main(): pass\n").digest()).decode()  # noqa: S324
 LIMITS = ArchiveLimits(max_bytes=10**8, max_entries=100, ratio_floor_bytes=10**6)
 
@@ -116,18 +118,20 @@ def test_a_table_of_contents_beyond_memory_is_refused_unopened(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "data",
+    ("data", "why"),
     [
-        pytest.param(b"", id="empty"),
-        pytest.param(b"no zip", id="no zip"),
-        pytest.param(b"PK\x06\x07" + b"\0" * 16 + b"PK\x05\x06" + b"\0" * 18, id="zip64"),
-        pytest.param(b"junk" + b"PK\x05\x06" + b"\xff" * 6 + b"\x10" + b"\0" * 11, id="damaged"),
+        pytest.param(b"", "no zip archive", id="empty"),
+        pytest.param(b"no zip", "no zip archive", id="no zip"),
+        pytest.param(b"PK\x06\x07" + b"\0" * 16 + b"PK\x05\x06" + b"\0" * 18, "ZIP64", id="zip64"),
+        pytest.param(b"?" * 46 + b"PK\x05\x06" + DAMAGED, "no readable zip", id="damaged"),
     ],
 )
-def test_an_unreadable_wheel_is_refused_instead_of_skipped(tmp_path: Path, data: bytes) -> None:
+def test_an_unreadable_wheel_is_refused_instead_of_skipped(tmp_path: Path, data: bytes, why: str) -> None:
     path = tmp_path / "demo-1.0-py3-none-any.whl"
     path.write_bytes(data)
-    assert refused(path).reason is IntakeReason.UNSAFE_ARCHIVE
+    error = refused(path)
+    assert error.reason is IntakeReason.UNSAFE_ARCHIVE
+    assert why in error.message
 
 
 def test_a_wheel_of_another_package_under_this_name_is_refused(tmp_path: Path) -> None:
