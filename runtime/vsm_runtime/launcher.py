@@ -148,8 +148,8 @@ def execute(argv: list[str], *, stdin: int, stdout: int, stderr: int, max_proces
             resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
         for target, source in enumerate((stdin, stdout, stderr)):
             os.dup2(source, target)
-        # Python ignores two of them, and an exec keeps what is ignored.
-        for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        # An exec keeps what is ignored: by Python (two of them), and by whoever started us (nohup, a job in a shell).
+        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
             signal.signal(number, signal.SIG_DFL)
         os.execvp(argv[0], argv)  # noqa: S606 - no shell is the point
     except OSError as error:
