@@ -62,7 +62,7 @@ class Release:
     def environment(self) -> dict[str, str]:
         """The operator's environment as its process would see it."""
         (container,) = self.pod("vsm-operator")["spec"]["containers"]
-        return {entry["name"]: entry.get("value", f"from-{entry['name']}".lower()) for entry in container["env"]}
+        return {entry["name"]: entry.get("value", _stand_in(entry["name"])) for entry in container["env"]}
 
 
 CASES = (
@@ -146,3 +146,8 @@ CASES = (
         },
     ),
 )
+
+
+def _stand_in(variable: str) -> str:
+    """For a value that only the cluster knows, such as the pod's own name."""
+    return f"from-{variable.lower().replace('_', '-')}"

@@ -8,7 +8,7 @@ import pytest
 from unit.reconcile.world import DIGEST, World
 from vsm_operator.api.v1alpha1 import MCP_SERVER, RETRY_ANNOTATION
 from vsm_operator.domain.intake import IntakeReason
-from vsm_operator.kube.kinds import DEPLOYMENT, JOB, NETWORK_POLICY, SERVICE, Key
+from vsm_operator.kube.kinds import DEPLOYMENT, JOB, NETWORK_POLICY, POD, SERVICE, Key
 
 
 @pytest.fixture
@@ -331,6 +331,23 @@ async def test_registry_that_does_not_resolve_is_told(world: World) -> None:
     await world.look(key)
     assert world.ready(key) == ("Fetching", "False", "RegistryNotFound")
     assert world.children(DEPLOYMENT) == []
+
+
+async def test_new_revision_is_not_verified_while_a_pod_of_the_old_one_could_answer(world: World) -> None:
+    key = world.server()
+    await world.to_ready(key)
+    world.pod()
+    world.server(generation=2, args=["--new"])
+    await world.look(key)
+    world.pods_are(available=1)
+    await world.look(key)
+    assert world.background.calls == []
+    assert world.ready(key) == ("Ready", "True", "Updating")
+    world.fake.remove(POD, POD.key("team", "mcp-memory-1"))
+    await world.look(key)
+    await world.talk()
+    await world.look(key)
+    assert world.ready(key) == ("Ready", "True", "Serving")
 
 
 async def test_suspended_server_keeps_its_children_and_has_no_pods(world: World) -> None:

@@ -101,11 +101,11 @@ class McpServerReconciler:
         if registry is not None and isinstance(intake, NotNeeded | Bundled):
             facts = await self._run(server, facts, owner=owner, registry=registry)
         live = self.store.get(DEPLOYMENT.key(key.namespace, owner.child_name))
-        facts = replace(
-            facts,
-            rollout=Rollout.of(live.body if live else None, generation=live.generation if live else 0),
-            pods=self._pods(key, revision=facts.revision),
-        )
+        rollout = Rollout.of(live.body if live else None, generation=live.generation if live else 0)
+        if facts.revision and self._others_live(key, facts.revision):
+            # Until they are gone the Service may still lead to them, and a handshake would speak of the old revision.
+            rollout = replace(rollout, complete=False)
+        facts = replace(facts, rollout=rollout, pods=self._pods(key, revision=facts.revision))
         observed = self.probes.observe(key, facts)
         after = summarise(observed.facts, now=self.clock.now())
         await self._publish(server, before, after)
@@ -204,6 +204,14 @@ class McpServerReconciler:
 
     async def _apply(self, server: Snapshot, desired: list[Manifest]) -> None:
         await self.cluster.apply(desired, observed=(), owner=server, prune=False)
+
+    def _others_live(self, key: Key, revision: str) -> bool:
+        """Whether a pod of another revision still runs, also on its way out."""
+        pods = self.store.find(POD, INSTANCE_INDEX, f"{key.namespace}/{key.name}")
+        return any(
+            pod.labels.get(LABEL_REVISION) != revision and not pod_facts(pod.key.name, pod.body).finished
+            for pod in pods
+        )
 
     def _pods(self, key: Key, *, revision: str = "") -> list[PodFacts]:
         """Those that are not on their way out; of one revision, or of all."""
