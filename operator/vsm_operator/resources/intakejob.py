@@ -69,7 +69,7 @@ def intake_job(request: IntakeRequest, *, settings: Settings) -> Manifest:
 
 def _pod(request: IntakeRequest, settings: Settings) -> Manifest:
     volumes: list[Manifest] = [
-        empty_dir("work", "4Gi"),
+        empty_dir("scratch", "4Gi"),
         empty_dir("tmp", "256Mi"),
         {
             "name": "registry",
@@ -80,7 +80,7 @@ def _pod(request: IntakeRequest, settings: Settings) -> Manifest:
         },
     ]
     mounts: list[Manifest] = [
-        {"name": "work", "mountPath": "/work"},
+        {"name": "scratch", "mountPath": "/scratch"},
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
         {"name": "registry", "mountPath": _CREDENTIALS, "readOnly": True},
     ]
@@ -125,14 +125,14 @@ def _environment(request: IntakeRequest, settings: Settings) -> dict[str, str]:
     ca_file = f"{_CA_DIRECTORY}/ca.crt" if settings.ca_bundle_configmap else ""
     return {
         "VSM_INTAKE_REQUEST": request.to_json(),
-        "VSM_INTAKE_SCRATCH": "/work",
+        "VSM_INTAKE_SCRATCH": "/scratch",
         "VSM_NPM_REGISTRY": settings.npm_registry,
         "VSM_PYPI_INDEX": settings.pypi_index,
         "VSM_OCI_URL": settings.registry_push_url,
         "VSM_OCI_REPOSITORY": settings.registry_repository,
         "VSM_OCI_CREDENTIALS_DIR": _CREDENTIALS,
         "VSM_TERMINATION_LOG": "/dev/termination-log",
-        "HOME": "/work/home",
+        "HOME": "/scratch/home",
         "HTTPS_PROXY": settings.https_proxy,
         "HTTP_PROXY": settings.https_proxy,
         "NO_PROXY": no_proxy,

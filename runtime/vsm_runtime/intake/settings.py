@@ -44,7 +44,7 @@ class Settings:
             oci_url=_url(environ, "VSM_OCI_URL", required=True),
             oci_repository=environ.get("VSM_OCI_REPOSITORY", "vsm/bundles"),
             oci_credentials_dir=Path(credentials) if credentials else None,
-            scratch=Path(environ.get("VSM_INTAKE_SCRATCH", "/work")),
+            scratch=Path(environ.get("VSM_INTAKE_SCRATCH", "/scratch")),
             server_python=environ.get("VSM_SERVER_PYTHON") or _base_python(),
             limits=Limits(
                 max_unpacked_bytes=_count(environ, "VSM_INTAKE_MAX_UNPACKED_BYTES", Limits().max_unpacked_bytes),

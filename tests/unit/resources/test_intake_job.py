@@ -71,8 +71,8 @@ def test_pod_writes_to_its_scratch_and_nowhere_else() -> None:
         mount["mountPath"]: mount.get("readOnly", False)
         for mount in pod(ca_bundle_configmap="ca")["containers"][0]["volumeMounts"]
     }
-    assert mounts == {"/work": False, "/tmp": False, "/var/run/secrets/vsm-registry": True, "/etc/vsm/ca": True}
-    assert variables()["HOME"].startswith("/work/")
+    assert mounts == {"/scratch": False, "/tmp": False, "/var/run/secrets/vsm-registry": True, "/etc/vsm/ca": True}
+    assert variables()["HOME"].startswith("/scratch/")
 
 
 def test_password_is_mounted_and_the_hash_is_not() -> None:
@@ -123,4 +123,4 @@ def test_two_packages_are_two_jobs() -> None:
 def test_nothing_of_the_user_is_in_it() -> None:
     """Whoever asks, the Job is the same: a Secret or a variable of one user cannot reach the fetch of another."""
     assert "ownerReferences" not in job()["metadata"]
-    assert {entry["name"] for entry in pod()["volumes"]} == {"work", "tmp", "registry"}
+    assert {entry["name"] for entry in pod()["volumes"]} == {"scratch", "tmp", "registry"}
