@@ -26,8 +26,6 @@ class ConditionType(StrEnum):
 class Reason(StrEnum):
     """Reasons beside those of a failed intake (domain.intake.IntakeReason)."""
 
-    ACCEPTED = "Accepted"
-    """Nothing has been done yet."""
     QUEUED = "Queued"
     """As many intakes as allowed are running; this one waits for its turn."""
     FETCHING = "Fetching"

@@ -7,6 +7,7 @@ ctr  server    the untrusted process, with exactly the limits that were asked fo
 ctr  bridge    Streamable HTTP on /mcp; ready only while the server answers; survives whatever happens to the server
 """
 
+from vsm_operator.api.conditions import Reason
 from vsm_operator.api.v1alpha1 import ADMIN_PORT, BRIDGE_PORT, BundleStatus, McpServerSpec, Storage
 from vsm_operator.domain.packages import Ecosystem
 from vsm_operator.domain.quantity import canonical, value_of
@@ -69,7 +70,7 @@ def argv(spec: McpServerSpec, bundle: BundleStatus | None) -> list[str]:
     if bundle is None:
         if spec.transport == "stdio":
             raise InvalidSpec(
-                "NoEntrypoint",
+                Reason.NO_ENTRYPOINT,
                 "a stdio server from an image needs spec.command: the argument vector that starts it",
             )
         return list(spec.args)
@@ -86,7 +87,7 @@ def _default_executable(spec: McpServerSpec, bundle: BundleStatus) -> str:
     if bundle.entrypoints:
         known = ", ".join(bundle.entrypoints)
         raise InvalidSpec(
-            "NoEntrypoint",
+            Reason.NO_ENTRYPOINT,
             f"package {name} has several executables and none of its own name: put one of {known} in spec.command",
         )
     example = (
@@ -95,7 +96,7 @@ def _default_executable(spec: McpServerSpec, bundle: BundleStatus) -> str:
         else f'["python3", "-m", "{name.replace("-", "_")}"]'
     )
     raise InvalidSpec(
-        "NoEntrypoint",
+        Reason.NO_ENTRYPOINT,
         f"package {name} has no executable (bin or console script): put what starts it in spec.command, "
         f"for example {example}",
     )
@@ -211,13 +212,13 @@ def _server_resources(spec: McpServerSpec, settings: Settings) -> Manifest:
     requests: dict[str, str | int] = {"cpu": "10m", "memory": "64Mi", **spec.resources.requests}
     for name, limit in limits.items():
         if not value_of(limit):
-            raise InvalidSpec("InvalidSpec", f"spec.resources.limits.{name} is 0, which would be no limit at all")
+            raise InvalidSpec(Reason.INVALID_SPEC, f"spec.resources.limits.{name} is 0, which would be no limit at all")
         asked = requests.get(name, 0)
         if value_of(asked) <= value_of(limit):
             continue
         if name in spec.resources.requests:
             raise InvalidSpec(
-                "InvalidSpec",
+                Reason.INVALID_SPEC,
                 f"spec.resources.requests.{name} is {asked}, more than the limit of {limit}: "
                 f"set spec.resources.limits.{name} as well, or ask for less",
             )

@@ -66,7 +66,7 @@ def test_only_a_terminal_phase_is_settled(name: str) -> None:
 def test_table_has_every_reason() -> None:
     told = {words.split()[-1] for _, words, _ in SITUATIONS.values()}
     elsewhere = {
-        Reason.ACCEPTED, Reason.BUNDLED, Reason.NOT_NEEDED, Reason.INVALID_SPEC, Reason.FORBIDDEN,
+        Reason.BUNDLED, Reason.NOT_NEEDED, Reason.INVALID_SPEC, Reason.FORBIDDEN,
         Reason.IMAGE_UNAVAILABLE, Reason.POD_CONFIGURATION, Reason.BUNDLE_UNAVAILABLE,
     }  # fmt: skip
     assert {*Reason, *IntakeReason} - told == elsewhere
