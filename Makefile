@@ -6,6 +6,8 @@ SHELL := /bin/sh
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
+REPEAT ?= 1
+MINUTES ?= 3
 BIN := .venv/bin
 SOURCES := bench operator runtime tests tools
 DEVENV := PYTHONPATH=tools $(PYTHON) -m devenv
@@ -40,6 +42,10 @@ test: ## set up a cluster, then lint and every tier of tests (PYTEST_ARGS=... is
 test-unit: dev ## the tests that need no cluster
 	@$(BIN)/python -m pytest --numprocesses auto tests/unit $(PYTEST_ARGS)
 
+.PHONY: conformance
+conformance: dev ## the official MCP suite against the bridge and without it (REPEAT=10 finds what is unstable)
+	@PYTHONPATH=tests:tools $(BIN)/python -m conformance --repeat $(REPEAT)
+
 .PHONY: lint
 lint: dev ## ruff, mypy and the import rules
 	@$(DEVENV) lint
@@ -65,6 +71,10 @@ generate: dev ## write what is generated: CRDs from the models, the charts' copi
 .PHONY: bench
 bench: dev ## measure, on the cluster of `make up`
 	@$(KUBE) PYTHONPATH=tests:tools $(BIN)/python -m bench $(BENCH_ARGS)
+
+.PHONY: soak
+soak: dev ## clients and children that come and go for MINUTES=3, through the bridge (SOAK_ARGS="--seed 7")
+	@PYTHONPATH=tests $(BIN)/python -m soak --minutes $(MINUTES) $(SOAK_ARGS)
 
 .PHONY: in-cluster
 in-cluster: ## run COMMAND=... in the local cluster's network, where pod and Service addresses are reachable

@@ -11,7 +11,8 @@ def main(names: list[str]) -> int:
     if unknown:
         sys.stderr.write(f"no bench is called {', '.join(unknown)}; there are {', '.join(BENCHES)}\n")
         return 2
-    return max(importlib.import_module(BENCHES[name]).main() for name in names or list(BENCHES))
+    codes: list[int] = [importlib.import_module(BENCHES[name]).main() for name in names or list(BENCHES)]
+    return max(codes)
 
 
 if __name__ == "__main__":

@@ -1,142 +1,177 @@
-"""What the bridge costs: the same real server directly over stdio and through launcher and bridge, in one run.
+"""What the bridge costs, beside the bridges that others offer: same server, same machine, one run, alternating rounds.
 
-    python -m bench bridge        or, with options:        python -m bench.bridge --calls 20000 --callers 50
+    python -m bench bridge        or, with options:        python -m bench.bridge --rounds 10 --only-ours
 
-Rounds alternate between the two sides, so that whatever else the machine does hits both. The load comes from raw
-sockets, which cost some 0.02 ms a call. Loopback only.
+Latency is added latency: that of a call through a bridge minus that of the same number of calls in flight over bare
+pipes, percentile by percentile. Callers call again at once, so with 20 of them latency is throughput seen from the
+other side. Loopback only.
 """
 
 import argparse
-import asyncio
-import socket
+import contextlib
+import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-from bench.bridge.server import HEADERS, PACKAGE, VERSION, Bridged, Direct, install, tool_call
-from bench.report import Figure, median, show
+from bench.bridge import processes, trials
+from bench.bridge.generator import Generator, Sample, echo, generator
+from bench.bridge.install import SERVER, install
+from bench.bridge.sides import OURS, Running, Side, sides, started
+from bench.report import Comparison, Row, machine, median
 
+DIRECT = "direct"
+CALLERS = (1, 20)
 TARGET_ADDED_P50_MS = 1.0
+TARGET_ADDED_P99_MS = 5.0
 TARGET_RSS_MIB = 45.0
-ROUNDS = 10
+STARTS = 3
+WARM_UP_SECONDS = 1.0
 
 
-class HttpCaller:
-    """One keep-alive connection and blocking calls over it."""
+class Measured:
+    """Everything known about one side."""
 
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port))
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        body = tool_call(1)
-        self._request = HEADERS.format(size=len(body)).encode() + body
+    def __init__(self) -> None:
+        self.samples = {callers: Sample() for callers in CALLERS}
+        self.cpu_seconds = 0.0
+        self.rss_mib = self.tree_mib = 0.0
+        self.starts: list[float] = []
+        self.processes = (0, 0)
+        self.death: trials.Death | None = None
 
-    def call(self) -> None:
-        self._socket.sendall(self._request)
-        answer = self._socket.recv(65536)
-        head, _, body = answer.partition(b"\r\n\r\n")
-        size = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
-        while len(body) < size:
-            body += self._socket.recv(65536)
-        assert head.startswith(b"HTTP/1.1 200"), answer
-
-    def close(self) -> None:
-        self._socket.close()
+    @property
+    def calls(self) -> int:
+        return sum(len(sample.latencies_us) for sample in self.samples.values())
 
 
-async def storm(port: int, *, callers: int, calls: int) -> list[float]:
-    """Each caller has a connection of its own and one call in flight; seconds of each call."""
-    body = tool_call(1)
-    request = HEADERS.format(size=len(body)).encode() + body
-    latencies: list[float] = []
-
-    async def caller(count: int) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for _ in range(count):
+def measure_calls(all_sides: list[Side], direct: list[str], scratch: Path, *, rounds: int) -> dict[str, Measured]:
+    """All sides stand at once, and have a turn in each round."""
+    found = {side.name: Measured() for side in all_sides} | {DIRECT: Measured()}
+    environment = {**os.environ, "MEMORY_FILE_PATH": str(scratch / "direct.jsonl")}
+    with contextlib.ExitStack() as stack:
+        lines = stack.enter_context(generator(environment))
+        lines.stdio(direct)
+        turns: list[tuple[str, Generator, Running | None, float]] = [(DIRECT, lines, None, 0.0)]
+        running: Running | None
+        for side in all_sides:
             begun = time.perf_counter()
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 200"), head
-            await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]))
-            latencies.append(time.perf_counter() - begun)
-        writer.close()
+            running = stack.enter_context(started(side, scratch))
+            trials.first_answer(side, running, begun=begun)
+            load = stack.enter_context(generator(environment))
+            load.http(running.port, sessions=max(CALLERS) if side.has_sessions else 0)
+            turns.append((side.name, load, running, side.seconds_per_call))
+        for _, load, _, slow in turns:
+            if not slow:
+                load.run(callers=max(CALLERS), seconds=WARM_UP_SECONDS)
+        for turn in range(rounds):
+            shift = turn % len(turns)
+            for name, load, running, slow in turns[shift:] + turns[:shift]:
+                if slow and turn:
+                    continue
+                before = processes.cpu_seconds(running.bridge) if running else 0.0
+                for callers in CALLERS:
+                    found[name].samples[callers].add(load.run(callers=callers, seconds=1.0))
+                if running:
+                    found[name].cpu_seconds += processes.cpu_seconds(running.bridge) - before
+        for name, _, running, _ in turns:
+            if running:
+                found[name].rss_mib = processes.rss_mib(running.bridge)
+    return found
 
-    await asyncio.gather(*(caller(calls // callers) for _ in range(callers)))
-    return latencies
 
-
-def timed(call: Callable[[], None], count: int) -> list[float]:
-    latencies = []
-    for _ in range(count):
+def measure_life(side: Side, server: Path, scratch: Path, found: Measured) -> None:
+    for start in range(STARTS):
         begun = time.perf_counter()
-        call()
-        latencies.append(time.perf_counter() - begun)
-    return latencies
+        with started(side, scratch) as running:
+            found.starts.append(trials.first_answer(side, running, begun=begun))
+            if start == STARTS - 1:
+                found.processes = trials.guests(side, running)
+                found.tree_mib = processes.rss_mib(*running.tree())
+                if side.has_sessions:
+                    found.death = trials.death(side, running, server)
 
 
-def percentile_ms(latencies: list[float], share: float) -> float:
-    return sorted(latencies)[min(len(latencies) - 1, int(len(latencies) * share))] * 1000
+def ceiling() -> Sample:
+    """Of the generator itself."""
+    with echo() as port, generator(dict(os.environ)) as load:
+        load.http(port, sessions=0)
+        return load.run(callers=max(CALLERS), seconds=WARM_UP_SECONDS)
 
 
-def measure(direct: Direct, bridged: Bridged, *, calls: int, callers: int) -> list[Figure]:
-    caller = HttpCaller(bridged.port)
-    per_round = calls // 2 // ROUNDS
-    alone: dict[str, list[float]] = {"direct": [], "bridged": []}
-    crowd: dict[str, list[float]] = {"direct": [], "bridged": []}
-    rates: dict[str, list[float]] = {"direct": [], "bridged": []}
-    timed(caller.call, 200)
-    timed(direct.call, 200)
-    cpu_before = bridged.cpu_seconds()
-    for _ in range(ROUNDS):
-        alone["direct"] += timed(direct.call, per_round)
-        alone["bridged"] += timed(caller.call, per_round)
-        for side in ("direct", "bridged"):
-            begun = time.perf_counter()
-            if side == "direct":
-                found = direct.storm(callers=callers, calls=per_round)
-            else:
-                found = asyncio.run(storm(bridged.port, callers=callers, calls=per_round))
-            rates[side].append(len(found) / (time.perf_counter() - begun))
-            crowd[side] += found
-    cpu_ms = (bridged.cpu_seconds() - cpu_before) * 1000 / (len(alone["bridged"]) + len(crowd["bridged"]))
-    caller.close()
-
-    figures = []
-    for name, latencies in (("1 caller", alone), (f"{callers} callers", crowd)):
+def rows(found: dict[str, Measured]) -> list[Row]:
+    found = dict(found)
+    direct = found.pop(DIRECT)
+    table = [
+        Row(f"calls per second, {_callers(callers)}", "/s", 0, more_is_better=True).fill(
+            {name: one.samples[callers].rate for name, one in found.items()}
+        )
+        for callers in CALLERS
+    ]
+    targets = {(20, "p50"): TARGET_ADDED_P50_MS, (20, "p99"): TARGET_ADDED_P99_MS}
+    for callers in CALLERS:
         for label, share in (("p50", 0.5), ("p99", 0.99)):
-            one, other = percentile_ms(latencies["direct"], share), percentile_ms(latencies["bridged"], share)
-            target = TARGET_ADDED_P50_MS if latencies is alone and label == "p50" else None
-            note = f"direct {one:.2f} ms, bridged {other:.2f} ms, ratio {other / one:.1f}"
-            figures.append(Figure(f"added latency, {name}, {label}", round(other - one, 3), "ms", target, note))
-    one, other = median(rates["direct"]), median(rates["bridged"])
-    note = f"direct {one:.0f}, ratio {other / one:.2f}"
+            base = direct.samples[callers].percentile_ms(share)
+            row = Row(f"added {label}, {_callers(callers)}", "ms", 2, target=targets.get((callers, label)))
+            table.append(row.fill({n: one.samples[callers].percentile_ms(share) - base for n, one in found.items()}))
+    deaths = {name: one.death for name, one in found.items() if one.death is not None}
     return [
-        *figures,
-        Figure(f"calls per second, {callers} callers", round(other), "/s", None, note),
-        Figure("CPU of the bridge per call", round(cpu_ms, 3), "ms"),
-        Figure("bridge start to ready", round(bridged.ready_seconds, 2), "s"),
-        Figure("RSS of the bridge", round(bridged.rss_mib(), 1), "MiB", TARGET_RSS_MIB, f"after {calls} calls"),
+        *table,
+        Row("CPU of the bridge per call", "ms", 3).fill(
+            {name: 1000 * one.cpu_seconds / one.calls for name, one in found.items()}
+        ),
+        Row("RSS of the bridge after that", "MiB", 1, target=TARGET_RSS_MIB).fill(
+            {name: one.rss_mib for name, one in found.items()}
+        ),
+        Row(f"spawn to first answer, median of {STARTS}", "s", 2).fill(
+            {name: median(one.starts) for name, one in found.items()}
+        ),
+        Row(f"processes left by {trials.GUESTS} clients", "", 0, target=0).fill(
+            {name: one.processes[1] - one.processes[0] for name, one in found.items()}
+        ),
+        Row("RSS of all processes after that", "MiB", 0).fill({name: one.tree_mib for name, one in found.items()}),
+        Row("child killed: pending call answered after", "s", 2).fill(
+            {name: one.pending_seconds for name, one in deaths.items()}, {n: one.pending for n, one in deaths.items()}
+        ),
+        Row("… same session served again after", "s", 2).fill(
+            {name: one.same_session_seconds for name, one in deaths.items()},
+            {name: one.meanwhile for name, one in deaths.items()},
+        ),
+        Row("… new client served after", "s", 2).fill({n: one.new_client_seconds for n, one in deaths.items()}),
     ]
 
 
+def _callers(number: int) -> str:
+    return "1 caller" if number == 1 else f"{number} callers"
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Returns 1 when a target is missed."""
+    """Returns 1 when a target is missed, or a peer is better anywhere."""
     parser = argparse.ArgumentParser(prog="python -m bench.bridge")
-    parser.add_argument("--calls", type=int, default=10_000, help="through the bridge, in all")
-    parser.add_argument("--callers", type=int, default=20, help="at once, in half of the calls")
+    parser.add_argument("--rounds", type=int, default=5, help="of one second for each side and number of callers")
+    parser.add_argument("--only-ours", action="store_true", help="without the other bridges")
+    parser.add_argument("--also", type=Path, action="append", default=[], help="another checkout to compare with")
     options = parser.parse_args(arguments or [])
+    before = machine("at the start")
+    installed = install()
+    chosen = sides(installed, also=options.also)
+    if options.only_ours:
+        chosen = chosen[: 1 + len(options.also)]
     with tempfile.TemporaryDirectory(prefix="bench-bridge-") as directory:
         scratch = Path(directory)
-        argv = install(scratch)
-        direct, bridged = Direct(argv, scratch), Bridged(argv, scratch)
-        try:
-            figures = measure(direct, bridged, calls=options.calls, callers=options.callers)
-        finally:
-            direct.close()
-            bridged.close()
-    show(f"bridge in front of {PACKAGE} {VERSION}", figures)
-    return int(any(figure.verdict == "MISSED" for figure in figures))
+        most = ceiling()
+        found = measure_calls(chosen, installed.server_argv, scratch, rounds=options.rounds)
+        for side in chosen:
+            measure_life(side, installed.server, scratch, found[side.name])
+    notes = [
+        f"{before}; the server is {' '.join(SERVER)}",
+        *(f"direct, {_callers(callers)}: {sample.shown()}" for callers, sample in found[DIRECT].samples.items()),
+        f"the load generator's own ceiling, {_callers(max(CALLERS))}: {most.shown()}",
+    ]
+    comparison = Comparison("bridge beside its peers", OURS, rows(found), notes)
+    comparison.show()
+    return int(comparison.missed)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ import httpx
 
 from vsm_operator import __version__
 from vsm_operator.api.v1alpha1 import MCP_SERVER
+from vsm_operator.controllers.adminkey import AdminKey
 from vsm_operator.controllers.intake import IntakeDesk, UnwantedIntakes
+from vsm_operator.controllers.mcpserver.pindesk import PinDesk
 from vsm_operator.controllers.mcpserver.probes import Probes
 from vsm_operator.controllers.mcpserver.reconciler import McpServerReconciler
 from vsm_operator.controllers.registry import RegistryLocator, ensure_credentials
@@ -43,6 +45,7 @@ async def run(settings: Settings) -> int:
     # Servers are inside the cluster: a proxy from the environment is for the world outside.
     async with httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False) as http:
         registry = RegistryLocator(settings, changed=manager.router.enqueue_all)
+        admin_key = AdminKey(manager.api, namespace=settings.namespace, changed=manager.router.enqueue_all)
         desk = IntakeDesk(manager.store, manager.cluster, settings)
         probes = Probes(
             background=manager.background,
@@ -57,6 +60,8 @@ async def run(settings: Settings) -> int:
             events=manager.events,
             intake=desk,
             registry=registry,
+            admin_key=admin_key,
+            pins=PinDesk(manager.store, manager.cluster),
             probes=probes,
             settings=settings,
             clock=manager.clock,
@@ -67,6 +72,7 @@ async def run(settings: Settings) -> int:
         unwanted = UnwantedIntakes(manager.store, manager.cluster)
         manager.add_controller("intake", kind=JOB, reconciler=unwanted, workers=1)
         manager.add_service("registry address", registry.run)
+        manager.add_service("admin key", admin_key.run)
         manager.add_service("registry credentials", lambda: _keep_credentials(manager, settings))
         return await manager.run()
 

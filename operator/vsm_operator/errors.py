@@ -10,6 +10,7 @@ OperatorError
 │   └── Fenced             we may no longer be the leader: nothing was sent
 └── Terminal               becomes a condition (reason, message); no timer brings it back, only a change does
     ├── InvalidSpec        422, or a spec that cannot be rendered
+    ├── NotConfigured      the operator lacks a setting that the spec needs: a start with it looks again
     ├── NameTaken          an object of the child's name exists and is not ours: we never take it over
     └── Forbidden          403: also again every few minutes, since RBAC is repaired elsewhere
 
@@ -72,6 +73,10 @@ class Terminal(OperatorError):  # noqa: N818
 
 class InvalidSpec(Terminal):
     """What the user asked for cannot be done as written."""
+
+
+class NotConfigured(Terminal):
+    """The spec is in order, and the operator has not been told what it takes; whoever installed it can mend that."""
 
 
 class NameTaken(Terminal):

@@ -18,6 +18,10 @@ REGISTRY_CREDENTIALS_SECRET = "vsm-registry-credentials"  # noqa: S105 - the Sec
 """Default name of the Secret that opens the registry for pushes."""
 
 
+ADMIN_KEY_SECRET = "vsm-operator-admin-key"  # noqa: S105 - a name
+"""Secret with the key from which the tokens for servers' admin ports follow."""
+
+
 class Verb(StrEnum):
     """The verbs of the Kubernetes API that the operator uses."""
 
@@ -61,6 +65,8 @@ _SERVER_RULES = (
     Rule(group="vsm-mcp.io", resources=("mcpservers/finalizers",), verbs=(Verb.UPDATE,)),
     Rule(group="apps", resources=("deployments",), verbs=_OWN),
     Rule(group="", resources=("services",), verbs=_OWN),
+    # The admitted hashes of a server's tools.
+    Rule(group="", resources=("configmaps",), verbs=(*_READ, Verb.CREATE, Verb.PATCH, Verb.DELETE)),
     Rule(group="networking.k8s.io", resources=("networkpolicies",), verbs=_OWN),
     Rule(group="", resources=("pods",), verbs=_READ),
     Rule(group="events.k8s.io", resources=("events",), verbs=(Verb.CREATE,)),
@@ -77,7 +83,8 @@ _HOME_RULES = (
         verbs=(Verb.GET, Verb.UPDATE),
         names=(LEASE_NAME,),
     ),
-    Rule(group="", resources=("secrets",), verbs=(Verb.CREATE,), need=Need.EMBEDDED_REGISTRY),
+    Rule(group="", resources=("secrets",), verbs=(Verb.CREATE,)),
+    Rule(group="", resources=("secrets",), verbs=(Verb.GET,), names=(ADMIN_KEY_SECRET,)),
     Rule(
         group="",
         resources=("secrets",),

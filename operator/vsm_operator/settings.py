@@ -4,6 +4,7 @@ Every field is the environment variable VSM_<FIELD IN UPPER CASE>; the chart's R
 A malformed or unknown VSM_* variable stops the start: `Settings.from_env` lists all of them at once.
 """
 
+import json
 from collections.abc import Mapping
 from ipaddress import ip_network
 from typing import Annotated, Any, Literal, Self
@@ -59,6 +60,27 @@ def _cidr(value: str) -> str:
     return str(ip_network(value))
 
 
+def _peers(value: Any) -> Any:
+    """JSON, as the chart writes it."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value) if value.strip() else ()
+    except (ValueError, RecursionError):
+        raise ValueError('a JSON list of NetworkPolicyPeers is needed, such as [{"namespaceSelector": {}}]') from None
+
+
+def _peer(value: dict[str, Any]) -> dict[str, Any]:
+    if not value or not value.keys() <= _PEER or ("ipBlock" in value and len(value) > 1):
+        raise ValueError("a peer has podSelector, namespaceSelector or both, or ipBlock alone")
+    if not all(isinstance(part, dict) for part in value.values()):
+        raise ValueError("podSelector, namespaceSelector and ipBlock of a peer are objects")
+    return value
+
+
+_PEER = {"podSelector", "namespaceSelector", "ipBlock"}
+
+
 def _switched_on(value: bool) -> bool:
     if not value:
         raise ValueError("false is refused: no unverified or unconfined server can run here")
@@ -70,6 +92,9 @@ Name = Annotated[str, Field(pattern=_NAME)]
 OptionalName = Annotated[str, Field(pattern=rf"^$|{_NAME}")]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_items)]
 Cidrs = Annotated[tuple[Annotated[str, AfterValidator(_cidr)], ...], BeforeValidator(_items)]
+Ports = Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], BeforeValidator(_items), Field(min_length=1)]
+Peers = Annotated[tuple[Annotated[dict[str, Any], AfterValidator(_peer)], ...], BeforeValidator(_peers)]
+"""NetworkPolicyPeers as they are written in a manifest."""
 Protection = Annotated[bool, AfterValidator(_switched_on)]
 Url = Annotated[str, AfterValidator(_http_url)]
 OptionalUrl = Annotated[str, AfterValidator(_optional_url)]
@@ -106,6 +131,12 @@ class Settings(BaseModel):
     server_ephemeral_storage_limit: Limit = "1Gi"
     server_max_pids: int = Field(256, ge=16, le=32768)
     """Processes and threads of one server."""
+    server_metrics_from: Peers = ()
+    """Who may read the /metrics of servers' bridges, beside the operator; JSON. Empty: nobody."""
+    api_server_cidrs: Cidrs = ()
+    """Where the API server is, seen from a pod. Needed by servers with spec.auth.tokenReview, and by nothing else."""
+    api_server_ports: Ports = (443, 6443)
+    """In front of its Service and behind it."""
 
     max_concurrent_installs: int = Field(5, ge=1, le=100)
     """Intake Jobs at one time."""

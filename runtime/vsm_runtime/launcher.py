@@ -1,15 +1,17 @@
-"""Starts one untrusted child at a time and keeps order around it. Standard library only, one file, Python 3.9 or later.
+"""Starts untrusted children and keeps order around them. Standard library only, one file, Python 3.9 or later.
 
     bridge ──(server.sock: one byte, the child's stdin and stdout as descriptors)──► launcher ──fork, exec──► child
-    bridge ◄──(server.sock: {"pid", "start"} or {"error"}; then held open)──────────┤
-    anyone ◄──(control.sock: one JSON line now, one at every change)────────────────┘
+    bridge ◄──(the same connection, at once: {"pid", "start"} or {"error", "busy"?})─┤
+    bridge ◄──(the same connection, when all is over: {"exit": {…}}, then closed)────┘
 
 The child gets two pipes that the bridge made: each end is a description of its own, as under every other MCP host, so
 that a non-blocking stdin does not make stdout non-blocking, and no byte of the conversation passes through here.
 
-Invariants: at most one child lives, in a session of its own; when it is gone, everything it left behind is killed
-before the next one may start; the connection on server.sock is a lease, and when the bridge lets go of it (or we are
-told to end), the child has STDIN_GRACE_SECONDS to leave, then SIGTERM, TERM_GRACE_SECONDS, then SIGKILL. Nothing here
+Invariants: one connection is one child, and its lease. When the bridge lets go of it (closes it, or only its sending
+side, and then still hears how the child ended), or we are told to end, the child has STDIN_GRACE_SECONDS to leave,
+then SIGTERM, TERM_GRACE_SECONDS, then SIGKILL. Each child leads a session of its own and carries our mark in its
+environment; when it is gone, everything it left behind is killed before its place is free again and before its end is
+told: its session, and every orphan that is neither in the session of a living child nor carries its mark. Nothing here
 waits: one poll loop owns all descriptors, and all buffers are bounded.
 
 `--install-to DIR` brings this file and an interpreter into DIR for images that have none; see launcher_install.py.
@@ -29,26 +31,39 @@ import socket
 import stat
 import sys
 import time
+from functools import partial
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing costs memory as well
+    from collections.abc import Callable
     from typing import NoReturn
 
 STDIN_GRACE_SECONDS = 5.0
 TERM_GRACE_SECONDS = 5.0
 SWEEP_SECONDS = 2.0
-"""How long what a dead child left behind may take to disappear before a new child may start regardless."""
+"""How long what a dead child left behind may take to disappear before its end is told regardless."""
+SWEEP_PAUSE_SECONDS = 0.02
 HELLO_SECONDS = 5.0
 """How long a new connection may take to pass its descriptors."""
 
 TAIL_LINES = 40
 TAIL_BYTES = 8192
 FORWARD_BYTES = 65536
-"""The child's stderr that waits for a slow log: beyond this the child waits as well."""
-MAX_CONNECTIONS = 16
+"""What the children wrote to stderr and waits for a slow log: beyond this they wait as well."""
+READ_BYTES = 16384
+MAX_PIPE_READS = 64
+"""How much a dead child's stderr can still hold: the largest pipe that Linux lets a user make."""
+PARTIAL_LINE_BYTES = 4096
+MAX_ARRIVALS = 16
+MAX_CHILDREN = 256
+MAX_ENVIRONMENT_BYTES = 1 << 18
 
+MARK = "VSM_LAUNCHER_CHILD"
+"""Variable in every child's environment: its number. A process that took it away counts as nobody's."""
 NOT_EXECUTED = 127
-USAGE = "launcher.py --socket PATH --control PATH [--max-processes N] -- ARGV...   or   launcher.py --install-to DIR"
+USAGE = (
+    "launcher.py --socket PATH [--max-children N] [--max-processes N] -- ARGV...   or   launcher.py --install-to DIR"
+)
 
 
 class Tail:
@@ -78,7 +93,7 @@ class Options:
         given = dict(zip(head[::2], head[1::2]))  # noqa: B905 - Python 3.9; the length is even
         self.install_to = given.pop("--install-to", "")
         self.socket = given.pop("--socket", "")
-        self.control = given.pop("--control", "")
+        self.max_children = int(self._number(given.pop("--max-children", "1"), "--max-children"))
         self.max_processes = self._number(given.pop("--max-processes", "0"), "--max-processes")
         self.stdin_grace_seconds = self._number(
             given.pop("--stdin-grace-seconds", str(STDIN_GRACE_SECONDS)), "--stdin-grace-seconds"
@@ -89,8 +104,10 @@ class Options:
         self.cgroup_root = given.pop("--cgroup-root", "/sys/fs/cgroup")
         if given:
             raise ValueError(f"unknown option {next(iter(given))}; usage: {USAGE}")
-        if not self.install_to and not (self.socket and self.control and self.argv):
-            raise ValueError(f"--socket, --control and a command after -- are needed; usage: {USAGE}")
+        if not 1 <= self.max_children <= MAX_CHILDREN:
+            raise ValueError(f"--max-children must be from 1 to {MAX_CHILDREN}")
+        if not self.install_to and not (self.socket and self.argv):
+            raise ValueError(f"--socket and a command after -- are needed; usage: {USAGE}")
 
     @staticmethod
     def _number(text: str, name: str) -> float:
@@ -117,27 +134,44 @@ def read_oom_kills(cgroup_root: str) -> int:
     return 0
 
 
-def descendants_of(parent: int) -> list[int]:
-    """Direct children of a process, orphans that it inherited included. None are known where there is no /proc."""
+def leftovers(dead: set[int], living: dict[int, int]) -> list[int]:
+    """Processes that the dead children left behind; none are known where there is no /proc.
+
+    `living`: process id to number. A dead one's id may have been given to a living one since, which then wins.
+    """
+    me = os.getpid()
     found = []
     try:
         names = os.listdir("/proc")
     except OSError:
         return []
     for name in names:
-        if not name.isdigit():
+        if not name.isdigit() or int(name) in living:
             continue
         try:
             with open(f"/proc/{name}/stat", "rb") as file:
-                fields = file.read().rpartition(b")")[2].split()
-        except OSError:
+                state, parent, _, session = file.read().rpartition(b")")[2].split()[:4]
+        except (OSError, ValueError):
             continue
-        if int(fields[1]) == parent and fields[0] != b"Z":
+        if state == b"Z" or int(session) in living:
+            continue
+        orphan = int(parent) == me and not (living and marked_by(int(name)) in living.values())
+        if orphan or int(session) in dead:
             found.append(int(name))
     return found
 
 
-def execute(argv: list[str], *, stdin: int, stdout: int, stderr: int, max_processes: int) -> NoReturn:
+def marked_by(pid: int) -> int:
+    """The number of the child whose mark a process carries; 0 for none."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            found = (b"\0" + file.read(MAX_ENVIRONMENT_BYTES)).partition(b"\0" + MARK.encode() + b"=")[2]
+        return int(found.partition(b"\0")[0])
+    except (OSError, ValueError):
+        return 0
+
+
+def execute(argv: list[str], *, number: int, stdin: int, stdout: int, stderr: int, max_processes: int) -> NoReturn:
     """In the forked child: become the server, or say why not and exit. Never returns."""
     try:
         os.setsid()
@@ -149,8 +183,9 @@ def execute(argv: list[str], *, stdin: int, stdout: int, stderr: int, max_proces
         for target, source in enumerate((stdin, stdout, stderr)):
             os.dup2(source, target)
         # An exec keeps what is ignored: by Python (two of them), and by whoever started us (nohup, a job in a shell).
-        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-            signal.signal(number, signal.SIG_DFL)
+        for one in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+            signal.signal(one, signal.SIG_DFL)
+        os.environ[MARK] = str(number)
         os.execvp(argv[0], argv)  # noqa: S606 - no shell is the point
     except OSError as error:
         why = error.strerror or str(error)
@@ -166,24 +201,40 @@ def execute(argv: list[str], *, stdin: int, stdout: int, stderr: int, max_proces
 class Child:
     """One life of the server process and of everything that it starts."""
 
-    def __init__(self, pid: int, *, lease: socket.socket, stderr: int, oom_kills: int) -> None:
+    def __init__(self, number: int, pid: int, *, lease: socket.socket, stderr: int, oom_kills: int) -> None:
+        self.number = number
         self.pid = pid
-        self.lease: socket.socket | None = lease
+        self.lease = lease
+        self.leased = True
+        """Until the bridge lets go. The connection stays: its other direction still takes how it ended."""
         self.stderr = stderr
         self.stderr_open = True
+        self.partial_line = b""
         self.oom_kills_before = oom_kills
         self.tail = Tail()
         self.wait_status: int | None = None
         """Set when the process itself is gone; then what it left behind is swept up."""
         self.next_signal: signal.Signals | None = None
+        self.killed = False
         self.deadline = float("inf")
         """When `next_signal` is due; after the death of the process, when the sweep gives up."""
 
     def kill_group(self, number: int) -> None:
         try:
             os.killpg(self.pid, number)
-        except (ProcessLookupError, PermissionError):
+        except PermissionError:
             return
+        except ProcessLookupError:
+            if self.wait_status is None:  # it has not made its session yet
+                os.kill(self.pid, number)
+
+    @property
+    def died_of_sigkill(self) -> bool:
+        return (
+            self.wait_status is not None
+            and os.WIFSIGNALED(self.wait_status)
+            and os.WTERMSIG(self.wait_status) == signal.SIGKILL
+        )
 
 
 class Launcher:
@@ -191,165 +242,148 @@ class Launcher:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._child: Child | None = None
+        self._children: dict[int, Child] = {}
+        """By number, from start until their end is told: a process id may come back while one is swept up."""
         self._starts = 0
-        self._last_exit: dict[str, object] | None = None
         self._ending = False
-        self._watchers: dict[int, socket.socket] = {}
         self._arrivals: dict[int, tuple[socket.socket, float]] = {}
         self._forward = b""
+        self._oom_kills_told = 0
         self._wake_read, self._wake_write = os.pipe()
         for end in (self._wake_read, self._wake_write):
             os.set_blocking(end, False)
         self._server = listen(options.socket)
-        self._control = listen(options.control)
 
     def run(self) -> None:
-        """Until SIGTERM or SIGINT, and then until the child is gone."""
+        """Until SIGTERM or SIGINT, and then until the children are gone."""
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
         adopt_orphans()
-        while not self._ending or self._child is not None:
-            for fd, event in self._poll():
-                self._handle(fd, event)
+        while not self._ending or self._children:
+            for handle, event in self._poll():
+                handle(event)
             self._reap()
-            if self._ending and self._child is not None:
-                self._wind_down(self._child)
+            if self._ending:
+                for child in self._children.values():
+                    self._wind_down(child)
             self._check_time()
         self._flush_forward()
-        for listener in (self._server, self._control):
-            listener.close()
-        for path in (self._options.socket, self._options.control):
-            unlink_socket(path)
+        self._server.close()
+        unlink_socket(self._options.socket)
 
     # -- events
 
-    def _poll(self) -> list[tuple[int, int]]:
+    def _poll(self) -> list[tuple[Callable[[int], object], int]]:
+        """What happened, and who handles it. A handler closes no descriptor but its own: others may be in the list."""
         poll = select.poll()
-        poll.register(self._wake_read, select.POLLIN)
+        handlers: dict[int, Callable[[int], object]] = {}
+
+        def when(fd: int, handle: Callable[[int], object], events: int = select.POLLIN) -> None:
+            poll.register(fd, events)
+            handlers[fd] = handle
+
+        when(self._wake_read, self._wake)
         if not self._ending:
-            poll.register(self._server, select.POLLIN)
-        poll.register(self._control, select.POLLIN)
-        for fd in (*self._watchers, *self._arrivals):
-            poll.register(fd, select.POLLIN)
-        child = self._child
-        if child is not None:
-            if child.lease is not None:
-                poll.register(child.lease, select.POLLIN)
+            when(self._server.fileno(), self._accept)
+        for fd in self._arrivals:
+            when(fd, partial(self._greet, fd))
+        for child in self._children.values():
+            if child.leased:
+                when(child.lease.fileno(), partial(self._listen_to, child))
             if child.stderr_open and len(self._forward) < FORWARD_BYTES:
-                poll.register(child.stderr, select.POLLIN)
+                when(child.stderr, partial(self._read_stderr, child))
         if self._forward:
-            poll.register(2, select.POLLOUT)
-        now = time.monotonic()
+            when(2, self._log_moved, select.POLLOUT)
+        wait_seconds = self._nearest_deadline() - time.monotonic()
+        events = poll.poll(None if wait_seconds == float("inf") else max(0.0, wait_seconds) * 1000 + 1)
+        return [(handlers[fd], event) for fd, event in events]
+
+    def _nearest_deadline(self) -> float:
+        # A dead child's leftovers do not all announce their end to us.
+        soon = time.monotonic() + SWEEP_PAUSE_SECONDS
         until = [deadline for _, deadline in self._arrivals.values()]
-        if child is not None:
-            # A dead child's leftovers do not all announce their end to us.
-            until.append(min(child.deadline, now + 0.02) if child.wait_status is not None else child.deadline)
-        nearest = min(until, default=float("inf"))
-        return poll.poll(None if nearest == float("inf") else max(0.0, nearest - now) * 1000 + 1)
+        until += [
+            min(one.deadline, soon) if one.wait_status is not None else one.deadline for one in self._children.values()
+        ]
+        return min(until, default=float("inf"))
 
-    def _handle(self, fd: int, event: int) -> None:
-        child = self._child
-        if fd == self._wake_read:
-            drain(fd)
-        elif fd == self._server.fileno():
-            connection = self._accept(self._server)
-            if connection is not None:
-                self._arrivals[connection.fileno()] = (connection, time.monotonic() + HELLO_SECONDS)
-        elif fd == self._control.fileno():
-            self._watch(self._accept(self._control))
-        elif fd in self._watchers:
-            if not hung_up(self._watchers[fd]):
-                return
-            self._watchers.pop(fd).close()
-        elif fd in self._arrivals:
-            self._greet(self._arrivals.pop(fd)[0])
-        elif fd == 2:
-            self._flush_forward(broken=bool(event & (select.POLLERR | select.POLLNVAL)))
-        elif child is not None and child.lease is not None and fd == child.lease.fileno():
-            if hung_up(child.lease):
-                child.lease.close()
-                child.lease = None
-                self._wind_down(child)
-        elif child is not None and fd == child.stderr:
-            self._read_stderr(child)
+    def _wake(self, _: int) -> None:
+        drain(self._wake_read)
 
-    def _accept(self, listener: socket.socket) -> socket.socket | None:
+    def _accept(self, _: int) -> None:
         try:
-            connection, _ = listener.accept()
+            connection, _address = self._server.accept()
         except OSError:
-            return None
-        connection.setblocking(False)
-        if len(self._watchers) + len(self._arrivals) >= MAX_CONNECTIONS:
-            connection.close()
-            return None
-        return connection
-
-    def _watch(self, connection: socket.socket | None) -> None:
-        if connection is None:
             return
-        if send_line(connection, self.status()):
-            self._watchers[connection.fileno()] = connection
-        else:
+        connection.setblocking(False)
+        if len(self._arrivals) >= MAX_ARRIVALS:
             connection.close()
+        else:
+            self._arrivals[connection.fileno()] = (connection, time.monotonic() + HELLO_SECONDS)
 
-    def _tell(self) -> None:
-        for fd, watcher in list(self._watchers.items()):
-            if not send_line(watcher, self.status()):
-                self._watchers.pop(fd).close()
+    def _listen_to(self, child: Child, _: int) -> None:
+        if hung_up(child.lease):
+            child.leased = False
+            self._wind_down(child)
 
-    # -- the child's life
+    # -- a child's life
 
-    def _greet(self, connection: socket.socket) -> None:
+    def _greet(self, fd: int, _: int) -> None:
         """A connection said hello: start a child for it, or tell it why not."""
+        connection = self._arrivals.pop(fd)[0]
         try:
-            hello, fds, _, _ = socket.recv_fds(connection, 64, 4)
+            hello, fds = socket.recv_fds(connection, 64, 4)[:2]
         except OSError:
             hello, fds = b"", []
-        for fd in fds:
+        for passed in fds:
             # Asking for it with MSG_CMSG_CLOEXEC does not help: recv_fds ignores its flags.
-            os.set_inheritable(fd, False)
-        refusal = ""
-        if self._child is not None or self._ending:
-            refusal = "the launcher is ending" if self._ending else "the previous child has not gone yet"
+            os.set_inheritable(passed, False)
+        answer: dict[str, object]
+        if self._ending:
+            answer = {"error": "the launcher is ending"}
         elif not hello or len(fds) != 2:
-            refusal = "send one byte together with two descriptors: the child's stdin and its stdout"
-        if refusal:
-            send_line(connection, {"error": refusal})
-            connection.close()
+            answer = {"error": "send one byte together with two descriptors: the child's stdin and its stdout"}
+        elif len(self._children) < self._options.max_children:
+            answer = self._start(connection, stdin=fds[0], stdout=fds[1])
+        elif self._options.max_children == 1:
+            answer = {"error": "the previous child has not gone yet", "busy": True}
         else:
-            self._start(connection, fds[0], fds[1])
-        for fd in fds:
-            os.close(fd)
+            answer = {"error": f"{len(self._children)} children are there already, no more are allowed", "busy": True}
+        for passed in fds:
+            os.close(passed)
+        send_line(connection, answer)
+        if "error" in answer:
+            connection.close()
 
-    def _start(self, connection: socket.socket, stdin: int, stdout: int) -> None:
-        stderr, stderr_write = os.pipe()
-        os.set_blocking(stderr, False)
+    def _start(self, connection: socket.socket, *, stdin: int, stdout: int) -> dict[str, object]:
+        """Returns what the bridge is told."""
         oom_kills = read_oom_kills(self._options.cgroup_root)
+        try:
+            stderr, stderr_write = os.pipe()
+        except OSError as error:
+            return {"error": f"cannot make a pipe: {error.strerror}"}
+        os.set_blocking(stderr, False)
         try:
             pid = os.fork()
         except OSError as error:
-            send_line(connection, {"error": f"cannot fork: {error.strerror}"})
-            connection.close()
             os.close(stderr)
-            return
-        finally:
-            if "pid" not in locals() or pid != 0:
-                os.close(stderr_write)
+            os.close(stderr_write)
+            return {"error": f"cannot fork: {error.strerror}"}
         if pid == 0:
             execute(
                 self._options.argv,
+                number=self._starts + 1,
                 stdin=stdin,
                 stdout=stdout,
                 stderr=stderr_write,
                 max_processes=int(self._options.max_processes),
             )
+        os.close(stderr_write)
         self._starts += 1
-        self._child = Child(pid, lease=connection, stderr=stderr, oom_kills=oom_kills)
-        send_line(connection, {"pid": pid, "start": self._starts})
-        self._tell()
+        self._children[self._starts] = Child(self._starts, pid, lease=connection, stderr=stderr, oom_kills=oom_kills)
+        return {"pid": pid, "start": self._starts}
 
     def _wind_down(self, child: Child) -> None:
         """The bridge hung up, or we are to end and it is about to: it closes stdin, the rest follows with time."""
@@ -367,16 +401,13 @@ class Launcher:
             if now >= deadline:
                 del self._arrivals[fd]
                 connection.close()
-        child = self._child
-        if child is None:
-            return
-        if child.wait_status is not None:
-            self._sweep(child, last_call=now >= child.deadline)
-        elif now >= child.deadline and child.next_signal is not None:
-            child.kill_group(child.next_signal)
-            last = child.next_signal == signal.SIGKILL
-            child.next_signal = signal.SIGKILL
-            child.deadline = float("inf") if last else now + self._options.term_grace_seconds
+        for child in self._children.values():
+            if child.wait_status is None and child.next_signal is not None and now >= child.deadline:
+                child.kill_group(child.next_signal)
+                child.killed = child.next_signal == signal.SIGKILL
+                child.next_signal = signal.SIGKILL
+                child.deadline = float("inf") if child.killed else now + self._options.term_grace_seconds
+        self._sweep(now)
 
     def _reap(self) -> None:
         while True:
@@ -386,46 +417,75 @@ class Launcher:
                 return
             if pid == 0:
                 return
-            if self._child is not None and pid == self._child.pid:
-                self._child.wait_status = status
-                self._child.deadline = time.monotonic() + SWEEP_SECONDS
-                self._child.kill_group(signal.SIGKILL)
+            for child in self._children.values():
+                if pid == child.pid and child.wait_status is None:
+                    child.wait_status = status
+                    child.deadline = time.monotonic() + SWEEP_SECONDS
+                    child.kill_group(signal.SIGKILL)
 
-    def _sweep(self, child: Child, *, last_call: bool) -> None:
-        """Kills what the dead child left; once nothing is left, tells how the child ended."""
-        left = descendants_of(os.getpid())
+    def _sweep(self, now: float) -> None:
+        """Kills what dead children left; once nothing is left, tells how they ended."""
+        dead = [child for child in self._children.values() if child.wait_status is not None]
+        if not dead:
+            return
+        living = {child.pid: child.number for child in self._children.values() if child.wait_status is None}
+        left = leftovers({child.pid for child in dead}, living)
         for pid in left:
             try:
                 os.kill(pid, signal.SIGKILL)
             except (ProcessLookupError, PermissionError):
                 continue
-        if left and not last_call:
-            return
+        for child in dead:
+            if not left or now >= child.deadline:
+                self._bury(child)
+
+    def _bury(self, child: Child) -> None:
         self._forward = self._forward[-FORWARD_BYTES // 2 :]  # the last words matter more than a log that is slow
-        self._read_stderr(child)
-        if child.lease is not None:
-            child.lease.close()
+        for _ in range(MAX_PIPE_READS):
+            if not child.stderr_open or not self._read_stderr(child):
+                break
+        self._forward = (self._forward + child.partial_line)[-FORWARD_BYTES:]
+        self._flush_forward()
         os.close(child.stderr)
-        self._last_exit = exit_record(child, oom_kills=read_oom_kills(self._options.cgroup_root))
-        self._child = None
-        self._tell()
+        # The connection's buffer is empty but for our hello, and holds far more than a record; a bridge that is gone,
+        # or whose kernel is short of memory, has to do without.
+        send_line(child.lease, {"exit": exit_record(child, oom_killed=self._was_oom_killed(child))})
+        child.lease.close()
+        del self._children[child.number]
+
+    def _was_oom_killed(self, child: Child) -> bool:
+        """The kernel counts for the container: with others beside it, a kill is this child's only if it shows."""
+        before = max(child.oom_kills_before, self._oom_kills_told)
+        if read_oom_kills(self._options.cgroup_root) <= before:
+            return False
+        if len(self._children) > 1 and (child.killed or not child.died_of_sigkill):
+            return False
+        self._oom_kills_told = before + 1
+        return True
 
     # -- stderr
 
-    def _read_stderr(self, child: Child) -> None:
-        if not child.stderr_open:
-            return
-        while len(self._forward) < FORWARD_BYTES:
-            try:
-                data = os.read(child.stderr, 16384)
-            except BlockingIOError:
-                return
-            if not data:
-                child.stderr_open = False
-                return
-            child.tail.add(data)
-            self._forward += data
-            self._flush_forward()
+    def _read_stderr(self, child: Child, _: int = 0) -> bool:
+        """One piece of it, so that nobody's flood holds up the loop. False when there is nothing to read now."""
+        try:
+            data = os.read(child.stderr, READ_BYTES)
+        except BlockingIOError:
+            return False
+        child.stderr_open = bool(data)
+        child.tail.add(data)
+        # Lines of several children do not mix in the log, unless they are very long.
+        data = child.partial_line + data
+        cut = data.rfind(b"\n") + 1
+        if child.stderr_open and len(data) - cut < PARTIAL_LINE_BYTES:
+            data, child.partial_line = data[:cut], data[cut:]
+        else:
+            child.partial_line = b""
+        self._forward = (self._forward + data)[-2 * FORWARD_BYTES :]
+        self._flush_forward()
+        return child.stderr_open
+
+    def _log_moved(self, event: int) -> None:
+        self._flush_forward(broken=bool(event & (select.POLLERR | select.POLLNVAL)))
 
     def _flush_forward(self, *, broken: bool = False) -> None:
         # A pipe takes at most PIPE_BUF without blocking once it says that it is writable.
@@ -439,18 +499,9 @@ class Launcher:
         if broken:
             self._forward = b""
 
-    def status(self) -> dict[str, object]:
-        child = self._child
-        return {
-            "running": child is not None,
-            "pid": child.pid if child is not None else 0,
-            "starts": self._starts,
-            "lastExit": self._last_exit,
-        }
 
-
-def exit_record(child: Child, *, oom_kills: int) -> dict[str, object]:
-    """The shape of `lastExit`: exactly one of code and signal is set."""
+def exit_record(child: Child, *, oom_killed: bool) -> dict[str, object]:
+    """What is told of an end: exactly one of code and signal is set."""
     status = child.wait_status or 0
     name = None
     if os.WIFSIGNALED(status):
@@ -459,7 +510,7 @@ def exit_record(child: Child, *, oom_kills: int) -> dict[str, object]:
     return {
         "code": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
         "signal": name,
-        "oomKilled": oom_kills > child.oom_kills_before,
+        "oomKilled": oom_killed,
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "stderrTail": child.tail.lines(),
     }
@@ -471,7 +522,7 @@ def listen(path: str) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(path)
     os.chmod(path, 0o660)
-    listener.listen(8)
+    listener.listen(64)
     listener.setblocking(False)
     return listener
 
@@ -544,7 +595,7 @@ def main(arguments: list[str]) -> int:
     try:
         launcher = Launcher(options)
     except OSError as error:
-        sys.stderr.write(f"launcher: cannot listen on {options.socket} and {options.control}: {error}\n")
+        sys.stderr.write(f"launcher: cannot listen on {options.socket}: {error}\n")
         return 1
     launcher.run()
     return 0

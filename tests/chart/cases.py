@@ -95,7 +95,15 @@ CASES = (
                 "image": {"repository": "registry.example.com/vsm-runtime", "digest": DIGEST},
                 "imagePullSecrets": ["pull", "pull-too"],
             },
-            "server": {"runtimeClassName": "gvisor", "cpuLimit": "1", "maxPids": 100},
+            "server": {
+                "runtimeClassName": "gvisor",
+                "cpuLimit": "1",
+                "maxPids": 100,
+                "metricsFrom": [
+                    {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}},
+                    {"ipBlock": {"cidr": "10.9.0.0/16"}},
+                ],
+            },
             "intake": {
                 "npmRegistry": "https://npm.example.com/",
                 "pypiIndex": "https://pypi.example.com/simple",

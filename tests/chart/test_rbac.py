@@ -63,16 +63,20 @@ def test_watching_named_namespaces_grants_nothing_in_the_cluster(named_namespace
     assert not named_namespaces.all("ClusterRoleBinding")
 
 
-def test_own_registry_needs_no_access_to_secrets(own_registry: Release) -> None:
+def test_own_registry_leaves_one_secret_that_is_read(own_registry: Release) -> None:
     granted = _granted(_roles(own_registry)["Role", NAMESPACE, "vsm-operator-home"])
     assert granted == _listed(permissions.home_rules(), embedded=False)
-    assert not [grant for grant in granted if grant[1] == "secrets"]
+    assert sorted(grant[2:] for grant in granted if grant[1] == "secrets") == [
+        ("create", ""),
+        ("get", permissions.ADMIN_KEY_SECRET),
+    ]
 
 
 def test_renamed_credentials_are_the_ones_that_may_be_read(everything: Release) -> None:
     granted = _granted(_roles(everything)["Role", NAMESPACE, "vsm-operator-home"])
-    assert [grant for grant in granted if grant[1:3] == ("secrets", "get")] == [
-        ("", "secrets", "get", "other-credentials")
+    assert sorted(grant[3] for grant in granted if grant[1:3] == ("secrets", "get")) == [
+        "other-credentials",
+        permissions.ADMIN_KEY_SECRET,
     ]
     assert everything.environment()["VSM_REGISTRY_CREDENTIALS_SECRET"] == "other-credentials"
 
@@ -113,8 +117,6 @@ def test_create_is_never_limited_to_a_name() -> None:
     assert not [grant for grant in _listed(permissions.rules()) if grant[2] in {"create", "list", "watch"} and grant[3]]
 
 
-@pytest.mark.parametrize(
-    "kind", [kind for kind in kinds.CORE_KINDS if kind is not kinds.CONFIG_MAP], ids=lambda kind: kind.kind
-)
+@pytest.mark.parametrize("kind", kinds.CORE_KINDS, ids=lambda kind: kind.kind)
 def test_every_kind_the_operator_works_with_is_permitted(kind: kinds.Kind) -> None:
     assert any((group, resource) == (kind.group, kind.plural) for group, resource, *_ in _listed(permissions.rules()))

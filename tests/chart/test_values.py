@@ -48,6 +48,8 @@ def _leaves(node: Any, path: str = "") -> Iterator[str]:
         {"server": {"memoryLimit": 512}},
         {"server": {"memoryLimit": "512MB"}},
         {"server": {"maxPids": 1}},
+        {"server": {"metricsFrom": [{}]}},
+        {"server": {"metricsFrom": "monitoring"}},
         {"intake": {"npmRegistry": "npm.example.com"}},
         {"intake": {"httpsProxy": "http://user:secret@proxy.example.com:3128"}},
         {"intake": {"caBundle": "/etc/ssl/certs/ca.pem"}},

@@ -18,7 +18,7 @@ from support.fleet import Fleet, fleet_of_real_packages
 
 HERE = Path(__file__).parent
 FIRST = ("test_real_packages",)
-LAST = ("test_restarts", "test_quietness")
+LAST = ("test_token_review", "test_restarts", "test_quietness")
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,8 @@ from support.fleet import SERVING, Fleet
 from support.mcpservers import Server, probe_server
 
 QUIET = timedelta(seconds=60)
-MAX_WRITES_PER_SERVER = 6
+MAX_WRITES_PER_SERVER = 7
+"""NetworkPolicy, Service, Deployment, the pin of its tools, and three statuses."""
 
 
 @pytest.fixture(scope="module")

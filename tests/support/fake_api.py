@@ -205,6 +205,8 @@ class FakeApiServer:
         applied: Body | None = None,
     ) -> Body:
         self.admission(kind, body)
+        if "data" in body and not body["data"]:
+            del body["data"]  # an empty map is not stored
         metadata = body["metadata"]
         if old is None:
             self._uids += 1
@@ -274,20 +276,26 @@ def _remove(body: Any, before: Mapping[str, Any], *, keep: Mapping[str, Any]) ->
 def _managed(
     old: Body | None, body: Body, *, manager: str, operation: str, subresource: str, applied: Body | None
 ) -> list[Body]:
-    """Fields of the spec only: that is all that anybody here reads."""
+    """Fields of the content only: that is all that anybody here reads."""
     entries = [
         entry
         for entry in (old or {}).get("metadata", {}).get("managedFields", [])
         if (entry["manager"], entry["operation"], entry.get("subresource", "")) != (manager, operation, subresource)
     ]
-    source = applied if operation == "Apply" else _changed((old or {}).get("spec", {}), body.get("spec", {}))
-    spec = (applied or {}).get("spec", {}) if operation == "Apply" else source
-    entry: Body = {"manager": manager, "operation": operation, "fieldsV1": {"f:spec": _fields(spec)}}
+    fields: Body = {}
+    alive: Body = {}
+    for part in ("spec", "data"):
+        now, before = body.get(part) or {}, (old or {}).get(part) or {}
+        fields[f"f:{part}"] = _fields((applied or {}).get(part, {}) if operation == "Apply" else _changed(before, now))
+        alive[f"f:{part}"] = _fields(now)
+    entry: Body = {"manager": manager, "operation": operation, "fieldsV1": fields}
     if subresource:
         entry["subresource"] = subresource
-    alive = _fields(body.get("spec", {}))
     return [
-        {**other, "fieldsV1": {"f:spec": _intersection(other["fieldsV1"]["f:spec"], alive)}}
+        {
+            **other,
+            "fieldsV1": {part: _intersection(other["fieldsV1"].get(part, {}), alive[part]) for part in alive},
+        }
         for other in [*entries, entry]
     ]
 

@@ -89,13 +89,29 @@ class Server:
         assert not result["isError"], result["text"]
         return json.loads(result["text"])
 
-    def ask(self, calls: Sequence[tuple[str, Mapping[str, Any]]] = ()) -> dict[str, Any]:
+    def ask(self, calls: Sequence[tuple[str, Mapping[str, Any]]] = (), *, token: str = "") -> dict[str, Any]:
         """What the official client learns of this server, and the results of `calls`."""
-        return ask_all(self.cluster, [(self, calls)])[0]
+        return ask_all(self.cluster, [(self, calls)], token=token)[0]
+
+    def http(self, *requests: Mapping[str, Any], port: int = 8080, pod: bool = False) -> list[dict[str, Any]]:
+        """Plain requests ("path" in place of "url") to its Service, or to its pod: code, headers and text of each."""
+        way = (
+            self.cluster.route_to_pod(self.pod(), port=port)
+            if pod
+            else self.cluster.route(self.child, self.namespace, port=port)
+        )
+        with way as address:
+            asked = [{**request, "url": f"http://{address}{request['path']}"} for request in requests]
+            answers: list[dict[str, Any]] = self.cluster.run_program("http_ask", asked, timeout_seconds=_CALL_SECONDS)
+        return answers
 
 
 def ask_all(
-    cluster: Cluster, servers: Sequence[tuple[Server, Sequence[tuple[str, Mapping[str, Any]]]]]
+    cluster: Cluster,
+    servers: Sequence[tuple[Server, Sequence[tuple[str, Mapping[str, Any]]]]],
+    *,
+    token: str = "",
+    mode: str = "auto",
 ) -> list[dict[str, Any]]:
     """Several servers side by side, in the same order. Fails when one of them does not answer as a server does."""
     with contextlib.ExitStack() as stack:
@@ -103,11 +119,12 @@ def ask_all(
             {
                 "url": f"http://{stack.enter_context(cluster.route(server.child, server.namespace, port=8080))}/mcp",
                 "calls": list(calls),
+                "token": token,
             }
             for server, calls in servers
         ]
         answers: list[dict[str, Any]] = cluster.run_program(
-            "mcp_client", {"servers": request}, timeout_seconds=_CALL_SECONDS
+            "mcp_client", {"servers": request, "mode": mode}, timeout_seconds=_CALL_SECONDS
         )
     for (server, _), answer in zip(servers, answers, strict=True):
         assert "error" not in answer, f"{server.name}: {answer['error']}"

@@ -111,8 +111,36 @@ ACCEPTED = (
             ],
             replicas=3,
             suspend=True,
+            isolation="Shared",
+            toolFilter={"allow": ["read_*", "[a-c]*", "say.hi/now"], "deny": ["*_all", "[!a-z]*", "[[]x"]},
+            toolPin="Strict",
+            limits={
+                "requestTimeoutSeconds": 30,
+                "maxMessageSize": "1Mi",
+                "callsInFlightPerClient": 4,
+                "callsPerSecondPerClient": "0.5",
+            },
+            auth={
+                "tokenReview": {
+                    "serviceAccountName": "reviewer",
+                    "audiences": ["mcp", "https://example.com/x?a=b", "a-b"],
+                    "allowed": ["system:serviceaccount:agents:*", "user@example.com"],
+                }
+            },
         ),
     ),
+    Case(
+        name="a process for each session",
+        spec=npm(isolation="Session", sessions={"maxCount": 64, "idleSeconds": 60, "maxSeconds": 2592000}, replicas=1),
+    ),
+    Case(name="sessions with their defaults", spec=npm(isolation="Session")),
+    Case(name="tokens of a Secret", spec=npm(auth={"tokens": {"secretRef": {"name": "clients"}}})),
+    Case(name="token review without bounds", spec=npm(auth={"tokenReview": {"serviceAccountName": "reviewer"}})),
+    Case(name="guard of an http server", spec=http(port=8000, toolPin="Off", toolFilter={"deny": ["x"]})),
+    Case(name="smallest message", spec=npm(limits={"maxMessageSize": 1024})),
+    Case(name="largest message", spec=npm(limits={"maxMessageSize": "64Mi"})),
+    Case(name="whole number of calls", spec=npm(limits={"callsPerSecondPerClient": 5})),
+    Case(name="one call in a thousand seconds", spec=npm(limits={"callsPerSecondPerClient": "0.001"})),
     Case(name="name of 52 characters", spec=npm(), server_name="n" * 52),
     Case(name="name that starts with a digit", spec=npm(), server_name="7zip"),
     Case(name="request equal to its limit in other words", spec=resources({"cpu": "0.5"}, {"cpu": "500m"})),
@@ -414,6 +442,104 @@ REFUSED = (
     *_cases(
         "spec.command",
         {"65 words of command": npm(command=["a"] * 65), "command as one string": npm(command="node index.js")},
+        by_models=True,
+    ),
+    *_cases(
+        "spec.toolFilter",
+        {
+            "tool glob that is empty": npm(toolFilter={"allow": [""]}),
+            "tool glob with a blank": npm(toolFilter={"allow": ["a b"]}),
+            "tool glob that a kubelet would expand": npm(toolFilter={"deny": ["$(HOME)"]}),
+            "tool glob with an open set": npm(toolFilter={"deny": ["[abc"]}),
+            "tool glob of two lines": npm(toolFilter={"allow": ["a\nb"]}),
+            "tool glob of 200 characters": npm(toolFilter={"allow": ["a" * 200]}),
+            "129 tool globs": npm(toolFilter={"allow": ["a"] * 129}),
+        },
+        by_models=True,
+    ),
+    *_cases("spec.toolPin", {"unknown pin": npm(toolPin="Sometimes")}, by_models=True),
+    *_cases("spec.isolation", {"unknown isolation": npm(isolation="session")}, by_models=True),
+    *_cases(
+        "isolation Session needs transport stdio",
+        {"sessions of an http server": http(port=8000, isolation="Session")},
+    ),
+    *_cases(
+        "isolation Session needs replicas 1",
+        {"sessions in two pods": npm(isolation="Session", replicas=2)},
+    ),
+    *_cases(
+        "sessions belong to isolation Session",
+        {
+            "sessions of a shared server": npm(isolation="Shared", sessions={}),
+            "sessions without isolation": npm(sessions={"maxCount": 2}),
+        },
+    ),
+    *_cases(
+        "idleSeconds cannot be larger than maxSeconds",
+        {
+            "idle longer than at all": npm(isolation="Session", sessions={"idleSeconds": 61, "maxSeconds": 60}),
+            "default idle longer than at all": npm(isolation="Session", sessions={"maxSeconds": 60}),
+        },
+    ),
+    *_cases(
+        "spec.sessions",
+        {
+            "no sessions": npm(isolation="Session", sessions={"maxCount": 0}),
+            "65 sessions": npm(isolation="Session", sessions={"maxCount": 65}),
+            "sessions without end": npm(isolation="Session", sessions={"maxSeconds": 2592001}),
+        },
+        by_models=True,
+    ),
+    *_cases(
+        "a message may be limited to something from 1Ki to 64Mi",
+        {
+            "message of nothing": npm(limits={"maxMessageSize": 0}),
+            "message of 1023 bytes": npm(limits={"maxMessageSize": "1023"}),
+            "message of 65 mebibytes": npm(limits={"maxMessageSize": "65Mi"}),
+        },
+        by_models=True,
+    ),
+    *_cases(
+        "a rate of 0 would let no call through",
+        {
+            "no call at all": npm(limits={"callsPerSecondPerClient": 0}),
+            "no call at all, as text": npm(limits={"callsPerSecondPerClient": "0.000"}),
+        },
+        by_models=True,
+    ),
+    *_cases(
+        "spec.limits",
+        {
+            "negative rate": npm(limits={"callsPerSecondPerClient": "-1"}),
+            "rate in words": npm(limits={"callsPerSecondPerClient": "many"}),
+            "rate with an exponent": npm(limits={"callsPerSecondPerClient": "1e3"}),
+            "timeout of nothing": npm(limits={"requestTimeoutSeconds": 0}),
+            "timeout of two hours": npm(limits={"requestTimeoutSeconds": 7200}),
+            "no calls in flight": npm(limits={"callsInFlightPerClient": 0}),
+        },
+        by_models=True,
+    ),
+    *_cases(
+        "set tokens or tokenReview",
+        {
+            "auth by nothing": npm(auth={}),
+            "auth by two things": npm(
+                auth={"tokens": {"secretRef": {"name": "a"}}, "tokenReview": {"serviceAccountName": "b"}}
+            ),
+        },
+    ),
+    *_cases(
+        "spec.auth",
+        {
+            "token review by nobody": npm(auth={"tokenReview": {}}),
+            "tokens of no Secret": npm(auth={"tokens": {}}),
+            "Secret with a path": npm(auth={"tokens": {"secretRef": {"name": "../x"}}}),
+            "two audiences in one": npm(auth={"tokenReview": {"serviceAccountName": "a", "audiences": ["a,b"]}}),
+            "audience that a kubelet would expand": npm(
+                auth={"tokenReview": {"serviceAccountName": "a", "audiences": ["$(HOME)"]}}
+            ),
+            "user with a blank": npm(auth={"tokenReview": {"serviceAccountName": "a", "allowed": ["a b"]}}),
+        },
         by_models=True,
     ),
     *_cases("spec.args[0]", {"argument of 5000 characters": npm(args=["a" * 5000])}, by_models=True),

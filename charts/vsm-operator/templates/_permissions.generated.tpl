@@ -15,6 +15,9 @@
 - apiGroups: [""]
   resources: ["services"]
   verbs: ["get", "list", "watch", "create", "update", "patch", "delete"]
+- apiGroups: [""]
+  resources: ["configmaps"]
+  verbs: ["get", "list", "watch", "create", "patch", "delete"]
 - apiGroups: ["networking.k8s.io"]
   resources: ["networkpolicies"]
   verbs: ["get", "list", "watch", "create", "update", "patch", "delete"]
@@ -39,11 +42,13 @@
   resources: ["leases"]
   resourceNames: ["vsm-operator"]
   verbs: ["get", "update"]
-{{- if .Values.registry.embedded }}
 - apiGroups: [""]
   resources: ["secrets"]
   verbs: ["create"]
-{{- end }}
+- apiGroups: [""]
+  resources: ["secrets"]
+  resourceNames: ["vsm-operator-admin-key"]
+  verbs: ["get"]
 {{- if .Values.registry.embedded }}
 - apiGroups: [""]
   resources: ["secrets"]

@@ -15,12 +15,14 @@ ConditionStatus = Literal["True", "False", "Unknown"]
 
 
 class ConditionType(StrEnum):
-    """Both are positive: True is good."""
+    """All are positive: True is good."""
 
     FETCHED = "Fetched"
     """The package's whole tree is in the registry as one verified bundle."""
     READY = "Ready"
     """A handshake and tools/list were answered through the Service, and the pod is ready."""
+    TOOLS_UNCHANGED = "ToolsUnchanged"
+    """The server lists the tools that were admitted. Unknown before there is anything to compare."""
 
 
 class Reason(StrEnum):
@@ -68,6 +70,22 @@ class Reason(StrEnum):
     """The pod could not load its bundle from the registry."""
     BRIDGE_FAILED = "BridgeFailed"
     """Our own container beside the server does not run: a defect of this operator or of its runtime image."""
+    PODS_REFUSED = "PodsRefused"
+    """The cluster does not let the pod be made: a ServiceAccount that is missing, a quota, an admission policy."""
+    TOOLS_CHANGED = "ToolsChanged"
+    """The server lists other tools than the admitted ones, and so it does not serve."""
+    TOOLS_NOT_ADMITTED = "ToolsNotAdmitted"
+    """Nobody has admitted the server's tools yet, which spec.toolPin Strict asks for."""
+    PINNED = "Pinned"
+    """The tools are the admitted ones."""
+    NOT_PINNED = "NotPinned"
+    """spec.toolPin is Off: nothing is compared."""
+    NOT_LISTED = "NotListed"
+    """The server has not listed its tools yet."""
+    ADMIN_KEY_MISSING = "AdminKeyMissing"
+    """The operator can neither read nor make the Secret with the key for the admin ports of servers."""
+    API_SERVER_UNKNOWN = "ApiServerUnknown"
+    """spec.auth.tokenReview asks the API server, whose addresses the operator has not been told."""
     FORBIDDEN = "Forbidden"
     """The API server refuses a write, for example by quota, admission policy or missing rights."""
 

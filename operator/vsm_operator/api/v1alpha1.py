@@ -4,15 +4,16 @@ A field is here because some code reads it; defaults are stated in descriptions 
 stored object. Patterns stay within RE2, bounds exist on every string, list and map so that CEL can cost its rules.
 """
 
+import re
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from vsm_operator.api.conditions import Condition
 from vsm_operator.api.model import Atomic, ListMapByName, ListMapByType, Model, Quantity, Text
 from vsm_operator.api.schema import Extension, cel, rules
-from vsm_operator.domain import packages
+from vsm_operator.domain import packages, quantity
 from vsm_operator.kube.kinds import Kind
 
 GROUP = "vsm-mcp.io"
@@ -20,14 +21,24 @@ VERSION = "v1alpha1"
 MCP_SERVER = Kind(GROUP, VERSION, "mcpservers", "McpServer")
 RETRY_ANNOTATION = "vsm-mcp.io/retry-requested-at"
 """A new value asks for another try of what ended in a terminal condition."""
+ADMIT_ANNOTATION = "vsm-mcp.io/admit-tools"
+"""sha256:…, the hash of a list of tools that a person has looked at. Under Strict it is the admission itself; under
+TrustOnFirstUse a new value takes the place of what was pinned; `@` and a word behind it make a new one of the same."""
 
 NAME_MAX_LENGTH = 52
 """Of an McpServer: its Service is called mcp-<name>, its pods carry the name as a label."""
 BRIDGE_PORT, ADMIN_PORT = 8080, 8081
 RESERVED_MOUNTS = ("/bundle", "/run", "/tmp", "/proc", "/sys", "/dev", "/etc", "/opt/vsm", "/home/mcp/.cache")  # noqa: S108
 
+TOOLS_HASH = re.compile(r"sha256:[0-9a-f]{64}")
+"""How a hash of tools is written."""
+ADMISSION = re.compile(r"(sha256:[0-9a-f]{64})(@[!-~]{1,64})?")
+"""Value of the admission annotation; the hash is its first group."""
+
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
+# No blank and no "$": the kubelet would expand $(NAME) in the environment that carries it. Sets are closed.
+Glob = Annotated[str, Field(pattern=r"^([!-#%-Z\\^-~]|\[[!-#%-Z\\^-~]+\]|\[\[\])+$", max_length=128)]
 DataKey = Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)]
 Argument = Annotated[str, Field(max_length=4096)]
 Labels = Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=16)]
@@ -282,6 +293,145 @@ class Network(Model):
     """Peers that may call /mcp, as in a NetworkPolicy. Empty: only the operator, and port-forwards."""
 
 
+class Sessions(Model):
+    """Bounds of isolation Session. All sessions share the limits of `resources`: they live in one container."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            cel(
+                "(has(self.idleSeconds) ? self.idleSeconds : 600) <= (has(self.maxSeconds) ? self.maxSeconds : 86400)",
+                "idleSeconds cannot be larger than maxSeconds (600 and 86400 when not set)",
+            ),
+        )
+    }
+
+    max_count: Annotated[int, Field(ge=1, le=64)] = 8
+    """Sessions at one time; a client beyond them is asked to come back later. Default 8."""
+    idle_seconds: Annotated[int, Field(ge=1, le=86400)] = 600
+    """A session without a call for so long ends. Default 600."""
+    max_seconds: Annotated[int, Field(ge=1, le=2592000)] = 86400
+    """A session ends after so long, however busy it is. Default 86400."""
+
+
+class ToolFilter(Model):
+    """Which tools clients see and can call; a filtered tool is neither listed nor callable."""
+
+    allow: Annotated[list[Glob], Field(max_length=128), Atomic] = []
+    """Names, or globs with *, ? and [a-z]. Empty: all tools."""
+    deny: Annotated[list[Glob], Field(max_length=128), Atomic] = []
+    """The same; wins over allow."""
+
+
+_MESSAGE_BYTES = 1 << 10, 64 << 20
+"""A bridge has to be able to hold a message; one of less could not even be an error."""
+
+
+def _message_size(value: int | str) -> int | str:
+    low, high = _MESSAGE_BYTES
+    if not low <= quantity.value_of(value) <= high:
+        raise ValueError("a message may be limited to something from 1Ki to 64Mi")
+    return value
+
+
+def _rate(value: int | str) -> int | str:
+    if not _RATE.fullmatch(str(value)) or not float(value):
+        raise ValueError('a number of calls greater than 0 is needed, such as 5 or "0.5"')
+    return value
+
+
+_RATE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3})?")
+MessageSize = Annotated[
+    Quantity,
+    AfterValidator(_message_size),
+    Extension(
+        {
+            "x-kubernetes-validations": [
+                cel(
+                    "!quantity(string(self)).isLessThan(quantity('1Ki'))"
+                    " && !quantity(string(self)).isGreaterThan(quantity('64Mi'))",
+                    "a message may be limited to something from 1Ki to 64Mi",
+                )
+            ]
+        }
+    ),
+]
+Rate = Annotated[
+    int | str,
+    Field(union_mode="left_to_right"),
+    AfterValidator(_rate),
+    Extension(
+        {
+            "x-kubernetes-int-or-string": True,
+            "pattern": f"^{_RATE.pattern}$",
+            "maxLength": 10,
+            "minimum": 0,
+            "maximum": 999999,
+            "x-kubernetes-validations": [
+                cel(
+                    "quantity(string(self)).isGreaterThan(quantity('0'))",
+                    "a rate of 0 would let no call through: leave the field out for no limit",
+                )
+            ],
+        }
+    ),
+]
+
+
+class Limits(Model):
+    """What one client, and one message, may cost."""
+
+    request_timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+    """A call without an answer or a sign of progress for so long is cancelled. Default 60."""
+    max_message_size: MessageSize = "10Mi"
+    """Of one message, both ways. Default 10Mi."""
+    calls_in_flight_per_client: Annotated[int, Field(ge=1, le=65536)] = 64
+    """Calls of one client at one time. Default 64."""
+    calls_per_second_per_client: Rate | None = None
+    """A whole number, or a decimal one as a string such as "0.5". Default: no limit."""
+
+
+class SecretReference(Model):
+    """core/v1 LocalObjectReference of a Secret."""
+
+    name: ObjectName
+
+
+class TokensAuth(Model):
+    """Clients with tokens of their own."""
+
+    secret_ref: SecretReference
+    """Secret in the server's namespace. Each key is the name of a client, its value the client's token."""
+
+
+class TokenReviewAuth(Model):
+    """Clients with tokens of the cluster: service accounts, or whatever else its API server accepts."""
+
+    service_account_name: ObjectName
+    """Account in the server's namespace that may create TokenReviews: bind it to ClusterRole system:auth-delegator."""
+    audiences: Annotated[
+        list[Annotated[str, Field(pattern=r"^[!-#%-+.-~-]+$", max_length=256)]], Field(max_length=16), Atomic
+    ] = []
+    """A token has to be meant for one of them. Empty: for the API server itself."""
+    allowed: Annotated[list[Glob], Field(max_length=128), Atomic] = []
+    """Globs over user names and groups, such as system:serviceaccount:agents:*. Empty: every valid token."""
+
+
+class Auth(Model):
+    """Who may call, beside what the network lets through: exactly one of tokens and tokenReview."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            cel(
+                "has(self.tokens) != has(self.tokenReview)",
+                "set tokens or tokenReview; leave auth out for a server that asks nobody for a token",
+            ),
+        )
+    }
+
+    tokens: TokensAuth | None = None
+    token_review: TokenReviewAuth | None = None
+
+
 class McpServerSpec(Model):
     """What should run. Ten lines are enough: a source."""
 
@@ -294,6 +444,19 @@ class McpServerSpec(Model):
             cel(
                 "!has(self.port) && !has(self.path) || has(self.transport) && self.transport == 'streamable-http'",
                 "port and path belong to transport streamable-http; a stdio server has none",
+            ),
+            cel(
+                "!(has(self.isolation) && self.isolation == 'Session')"
+                " || !has(self.transport) || self.transport == 'stdio'",
+                "isolation Session needs transport stdio: a streamable-http server is one process for all its clients",
+            ),
+            cel(
+                "!has(self.sessions) || has(self.isolation) && self.isolation == 'Session'",
+                "sessions belong to isolation Session; a shared server has none",
+            ),
+            cel(
+                "!(has(self.isolation) && self.isolation == 'Session') || !has(self.replicas) || self.replicas == 1",
+                "isolation Session needs replicas 1: a session lives in one pod, and the Service does not know which",
             ),
         )
     }
@@ -318,6 +481,16 @@ class McpServerSpec(Model):
     """Directories beside the server's own scratch."""
     replicas: Annotated[int, Field(ge=1, le=20)] = 1
     """Pods behind the Service. Default 1; more only for servers that keep no state between calls."""
+    isolation: Literal["Shared", "Session"] = "Shared"
+    """Shared: one process for all clients of a pod. Session: each session has a process of its own. Default Shared."""
+    sessions: Sessions = Sessions()
+    tool_filter: ToolFilter = ToolFilter()
+    tool_pin: Literal["TrustOnFirstUse", "Strict", "Off"] = "TrustOnFirstUse"
+    """What happens when the tools change without a new version. TrustOnFirstUse: the list that a version shows first is
+    the one that it may show; Strict: nothing is served before its hash is admitted by the annotation
+    vsm-mcp.io/admit-tools; Off: changes go unnoticed. Default TrustOnFirstUse."""
+    limits: Limits = Limits()
+    auth: Auth | None = None
     suspend: bool = False
     """True scales to zero and keeps everything else."""
 
@@ -328,6 +501,7 @@ class Phase(StrEnum):
     PENDING = "Pending"
     FETCHING = "Fetching"
     STARTING = "Starting"
+    AWAITING_APPROVAL = "AwaitingApproval"
     READY = "Ready"
     DEGRADED = "Degraded"
     REJECTED = "Rejected"
@@ -362,13 +536,18 @@ class ServerInfo(Model):
 
 
 class ToolsStatus(Model):
-    """The tools that the server lists."""
+    """The tools of the server, as its bridge last saw them."""
 
     count: int = 0
+    """Of those that clients see."""
     hash: Text = ""
-    """Canonical hash over names, titles, descriptions, schemas and annotations."""
+    """Canonical hash over names, titles, descriptions, schemas and annotations of all tools, filtered ones too."""
+    pinned_hash: Text | None = None
+    """The hash that is admitted: while `hash` differs, nothing is served."""
+    pinned_artifact: Text | None = None
+    """What the pin holds for: digest of the bundle or the image."""
     names: Annotated[list[Text], Field(max_length=200), Atomic] = []
-    """The first 200."""
+    """The first 200 of those that clients see."""
 
 
 class McpServerStatus(Model):
@@ -390,6 +569,8 @@ class McpServerStatus(Model):
     """Hash of the pod template for which the handshake through the Service succeeded."""
     last_handled_retry: Text | None = None
     """Value of the retry annotation that was last acted upon."""
+    last_handled_admission: Text | None = None
+    """Value of the annotation vsm-mcp.io/admit-tools that was last acted upon."""
     conditions: Annotated[list[Condition], Field(max_length=16), ListMapByType] = []
 
 

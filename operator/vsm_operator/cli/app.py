@@ -6,8 +6,8 @@ import os
 import shlex
 import sys
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import httpx
@@ -15,30 +15,19 @@ import typer
 
 from vsm_operator import __version__
 from vsm_operator.api.conditions import find_condition
-from vsm_operator.api.v1alpha1 import BRIDGE_PORT, MCP_SERVER, RETRY_ANNOTATION, McpServerStatus, Phase
+from vsm_operator.api.v1alpha1 import BRIDGE_PORT, RETRY_ANNOTATION, McpServerStatus, Phase
+from vsm_operator.cli import tools
+from vsm_operator.cli.common import Context, Name, Namespace, Target, annotate, find_server, printable
 from vsm_operator.cli.errors import UserError
 from vsm_operator.cli.portforward import command, port_forward
 from vsm_operator.errors import OperatorError
-from vsm_operator.kube.auth import load_credentials
-from vsm_operator.kube.client import KubeApi
 from vsm_operator.ports.mcp import HandshakeFailed, Session
 
 T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
-Name = Annotated[str, typer.Argument(help="Name of the McpServer.")]
-Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="Namespace; default: that of the context.")]
-Context = Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig; default: the current one.")]
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """Which server of which cluster."""
-
-    name: str
-    namespace: str
-    context: str | None
+app.add_typer(tools.app, name="tools")
 
 
 @app.command()
@@ -49,10 +38,14 @@ def connect(
     port: Annotated[int, typer.Option(help="Local port.", min=1, max=65535)] = BRIDGE_PORT,
 ) -> None:
     """Print the port-forward and the client configuration for a server."""
-    status, target = _run(_read(name, namespace, context))
+    found = _run(find_server(name, namespace, context))
+    status, target, guarded = found.status, found.target, found.spec.auth is not None
     _warn_unless_ready(status, target)
     forward = command(namespace=target.namespace, name=name, context=context, local_port=port)
-    client = {"mcpServers": {name: {"type": "http", "url": f"http://127.0.0.1:{port}/mcp"}}}
+    entry: dict[str, Any] = {"type": "http", "url": f"http://127.0.0.1:{port}/mcp"}
+    if guarded:
+        entry["headers"] = {"Authorization": "Bearer <your token: spec.auth of this server asks for one>"}
+    client = {"mcpServers": {name: entry}}
     typer.echo("# 1. Leave this running in a terminal:")
     typer.echo(shlex.join(forward))
     typer.echo("\n# 2. Give this to the MCP client (Claude, an IDE, an agent):")
@@ -69,6 +62,9 @@ def call(
     namespace: Namespace = None,
     context: Context = None,
     timeout_seconds: Annotated[float, typer.Option("--timeout", help="Seconds for the call.", min=1)] = 60.0,
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with the bearer token that spec.auth of the server asks for.")
+    ] = None,
 ) -> None:
     """Call one tool of a server and print its answer as JSON; exit 1 when the tool reports an error."""
     try:
@@ -77,7 +73,10 @@ def call(
         raise typer.BadParameter(f"not JSON: {error}", param_hint="ARGUMENTS") from error
     if not isinstance(decoded, dict):
         raise typer.BadParameter('a JSON object is needed, such as {"query": "x"}', param_hint="ARGUMENTS")
-    answer = _run(_call(name, tool, decoded, namespace=namespace, context=context, timeout_seconds=timeout_seconds))
+    token = _token(token_file)
+    answer = _run(
+        _call(name, tool, decoded, namespace=namespace, context=context, timeout_seconds=timeout_seconds, token=token)
+    )
     typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     if answer.get("isError"):
         raise typer.Exit(1)
@@ -104,6 +103,7 @@ async def _call(
     namespace: str | None,
     context: str | None,
     timeout_seconds: float,
+    token: str,
 ) -> dict[str, Any]:
     status, target = await _read(name, namespace, context)
     _warn_unless_ready(status, target)
@@ -111,43 +111,41 @@ async def _call(
         port_forward(namespace=target.namespace, name=name, context=context) as url,
         httpx.AsyncClient(timeout=timeout_seconds, trust_env=False) as http,
     ):
-        session = Session(http, url)
+        session = Session(http, url, token=token)
         try:
             await session.open()
             answer = await session.request("tools/call", {"name": tool, "arguments": arguments})
             await session.close()
         except (HandshakeFailed, httpx.HTTPError) as error:
-            known = ", ".join(status.tools.names) if status.tools else "unknown"
+            known = printable(", ".join(status.tools.names)) if status.tools else "unknown"
             raise UserError(f"{tool} of {target.name}: {error}", f"tools of this server: {known}") from error
     return dict(answer)
 
 
+def _token(path: Path | None) -> str:
+    """From a file, so that it shows in no list of processes."""
+    if path is None:
+        return ""
+    try:
+        token = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"cannot be read: {error}", param_hint="--token-file") from error
+    if not token.isascii() or not token.isprintable() or " " in token or not token:
+        raise typer.BadParameter("one line of printable ASCII is needed", param_hint="--token-file")
+    return token
+
+
 async def _retry(name: str, namespace: str | None, context: str | None) -> None:
-    credentials = load_credentials(context=context)
-    space = namespace or credentials.namespace
-    key = MCP_SERVER.key(space, name)
-    async with KubeApi(credentials) as api:
-        if await api.get(MCP_SERVER, key) is None:
-            raise _no_such_server(name, space)
-        stamp = datetime.now(UTC).isoformat()
-        await api.merge_patch(MCP_SERVER, key, {"metadata": {"annotations": {RETRY_ANNOTATION: stamp}}})
+    found = await find_server(name, namespace, context)
+    await annotate(found.target, RETRY_ANNOTATION, datetime.now(UTC).isoformat())
 
 
-def _no_such_server(name: str, namespace: str) -> UserError:
-    return UserError(f"there is no McpServer {name} in namespace {namespace}", "`kubectl get mcps -A` lists all")
+async def _read(name: str, namespace: str | None, context: str | None) -> tuple[McpServerStatus, Target]:
+    found = await find_server(name, namespace, context)
+    return found.status, found.target
 
 
-async def _read(name: str, namespace: str | None, context: str | None) -> tuple[McpServerStatus, _Target]:
-    credentials = load_credentials(context=context)
-    space = namespace or credentials.namespace
-    async with KubeApi(credentials) as api:
-        raw = await api.get(MCP_SERVER, MCP_SERVER.key(space, name))
-    if raw is None:
-        raise _no_such_server(name, space)
-    return McpServerStatus.read(raw.get("status")), _Target(name, space, context)
-
-
-def _warn_unless_ready(status: McpServerStatus, target: _Target) -> None:
+def _warn_unless_ready(status: McpServerStatus, target: Target) -> None:
     if status.phase is not Phase.READY:
         ready = find_condition(status.conditions, "Ready")
         why = f": {ready.reason}: {ready.message}" if ready else ""

@@ -42,6 +42,8 @@ class PodFacts:
     """Of the newest container that ended; empty while none has."""
     bundle_missed_at: str = ""
     """RFC 3339: when `load` last found that the registry has lost the bundle; empty when it did not."""
+    unprepared_since: str = ""
+    """RFC 3339: since when a node has had the pod without having its volumes and network; empty once it has them."""
 
 
 def project_pod(pod: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,9 +56,9 @@ def project_pod(pod: Mapping[str, Any]) -> dict[str, Any]:
         "reason": status.get("reason", ""),
         "message": str(status.get("message", ""))[:500],
         "conditions": [
-            {field: condition.get(field, "") for field in ("type", "status", "reason", "message")}
+            {field: condition.get(field, "") for field in ("type", "status", "reason", "message", "lastTransitionTime")}
             for condition in status.get("conditions") or []
-            if condition.get("type") in ("PodScheduled", "Ready")
+            if condition.get("type") in ("PodScheduled", "PodReadyToStartContainers", "Ready")
         ],
         "initContainers": [_project_container(entry) for entry in status.get("initContainerStatuses") or []],
         "containers": [_project_container(entry) for entry in status.get("containerStatuses") or []],
@@ -102,7 +104,17 @@ def pod_facts(name: str, body: Mapping[str, Any]) -> PodFacts:
         problem=next(_problems(body), None),
         termination_message=ended[-1]["message"] if ended else "",
         bundle_missed_at=max((_missed_at(entry) for entry in body["initContainers"]), default=""),
+        unprepared_since=_unprepared_since(body),
     )
+
+
+def _unprepared_since(body: Mapping[str, Any]) -> str:
+    """The kubelet says why only in Events; that it waits shows in the conditions."""
+    since = {entry["type"]: entry["lastTransitionTime"] for entry in body["conditions"] if entry["status"] == "True"}
+    waits = any(
+        entry["type"] == "PodReadyToStartContainers" and entry["status"] == "False" for entry in body["conditions"]
+    )
+    return str(since.get("PodScheduled", "")) if waits and body["phase"] == "Pending" else ""
 
 
 def _missed_at(container: Mapping[str, Any]) -> str:

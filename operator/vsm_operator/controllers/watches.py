@@ -1,13 +1,14 @@
 """What is watched, what is kept of it, and whose look it asks for. RBAC follows from this list (permissions.py)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from vsm_operator.api.v1alpha1 import MCP_SERVER, McpServerSpec
 from vsm_operator.controllers.intake import BUNDLE_INDEX, POD_INDEX, WANTED_INDEX, project_job
 from vsm_operator.controllers.mcpserver.reconciler import INSTANCE_INDEX
 from vsm_operator.controllers.podfacts import project_pod
 from vsm_operator.domain.intake import IntakeRequest
-from vsm_operator.kube.kinds import DEPLOYMENT, JOB, NETWORK_POLICY, POD, SERVICE, Key
+from vsm_operator.kube.kinds import CONFIG_MAP, DEPLOYMENT, JOB, NETWORK_POLICY, POD, SERVICE, Key
 from vsm_operator.kube.snapshot import Snapshot
 from vsm_operator.resources.common import LABEL_COMPONENT, LABEL_INSTANCE
 from vsm_operator.resources.intakejob import LABEL_INTAKE_KEY, intake_job_name
@@ -31,10 +32,15 @@ def watches(settings: Settings) -> Sequence[Watch]:
         Watch(kind=MCP_SERVER, keys=server_keys, changed=intent_changed, selector=None, namespaces=places),
         Watch(kind=DEPLOYMENT, namespaces=places),
         Watch(kind=SERVICE, project=keep_spec, namespaces=places),
+        Watch(kind=CONFIG_MAP, project=_project_config_map, namespaces=places),
         Watch(kind=NETWORK_POLICY, project=keep_spec, namespaces=places),
         Watch(kind=JOB, project=project_job, keys=_job_keys, namespaces=(settings.namespace,)),
         Watch(kind=POD, project=project_pod, keys=_pod_keys, namespaces=everywhere),
     )
+
+
+def _project_config_map(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"data": body["data"]} if body.get("data") else {}
 
 
 def add_indexes(store: Store, settings: Settings) -> None:

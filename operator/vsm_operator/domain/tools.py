@@ -1,8 +1,9 @@
-"""A server's tool surface as one value: what its clients, and the models behind them, are told about its tools."""
+"""A server's tool surface as one value, what its clients and the models behind them are told, and as clients see it."""
 
+import fnmatch
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 _SURFACE = ("name", "title", "description", "inputSchema", "outputSchema", "annotations")
 """Everything a model reads before it calls a tool. Icons and `_meta` do not reach it and may change freely."""
@@ -15,3 +16,13 @@ def tools_hash(tools: Iterable[Mapping[str, object]]) -> str:
         for tool in tools
     )
     return "sha256:" + hashlib.sha256("\n".join(surface).encode()).hexdigest()
+
+
+def visible(names: Iterable[str], *, allow: Sequence[str], deny: Sequence[str]) -> list[str]:
+    """Those that a filter lets through. Globs as in a shell, upper and lower case differ; deny wins; no allow: all."""
+    return [
+        name
+        for name in names
+        if (not allow or any(fnmatch.fnmatchcase(name, glob) for glob in allow))
+        and not any(fnmatch.fnmatchcase(name, glob) for glob in deny)
+    ]

@@ -4,7 +4,7 @@ What a child costs
     new                      GET (is the name free?) + apply
     as asked for             nothing
     changed spec, or drift   apply
-    foreign additions        patch that replaces the spec: an apply would leave them in place; see `ownership`
+    foreign additions        patch that replaces the content: an apply would leave them in place; see `ownership`
     not desired any more     delete, by uid
 
 Answers go straight into the cache (read your writes), so that the pass that follows sees what this one did and the
@@ -29,7 +29,7 @@ from vsm_operator.kube.manifest import (
     drift,
     stamped,
 )
-from vsm_operator.kube.ownership import FieldPath, additions
+from vsm_operator.kube.ownership import CONTENT, FieldPath, additions
 from vsm_operator.kube.settled import Settled
 from vsm_operator.kube.snapshot import Snapshot
 from vsm_operator.kube.status import same_status, timeless, with_kept_transitions
@@ -159,14 +159,18 @@ class Cluster:
         return live
 
     async def _take_back(self, kind: Kind, desired: Manifest, live: Snapshot) -> Snapshot:
-        """Replaces the spec as a whole: what others added goes, what the server defaults comes again.
+        """Replaces the content as a whole: what others added goes, what the server defaults comes again.
 
         A patch and not an update: no version is needed, so that the Deployment's own controller cannot get in between.
         """
         _log.warning("undoing foreign changes", extra={"child": str(live.key), "fields": _flat(live.foreign)})
         operations = [
             {"op": "test", "path": "/metadata/uid", "value": live.uid},
-            {"op": "replace", "path": "/spec", "value": desired["spec"]},
+            *(
+                {"op": "replace", "path": f"/{part}", "value": desired.get(part, {})}
+                for part in CONTENT
+                if part in live.body
+            ),
         ]
         try:
             body = await self._api.json_patch(kind, live.key, operations)

@@ -1,4 +1,4 @@
-"""Who wrote which field: what `managedFields` says about foreign hands in the spec of an object of ours.
+"""Who wrote which field: what `managedFields` says about foreign hands in the content of an object of ours.
 
 Server-side apply leaves alone what others added: an extra container, `hostNetwork: true`, one more environment
 variable. For an object that is wholly ours those additions are harm, and only the field's manager tells them from the
@@ -14,25 +14,30 @@ from typing import Any
 FieldPath = tuple[str, ...]
 """Steps of fieldsV1: "f:name" (field), 'k:{"name":"x"}' (list item by key), "v:..." (set member), "i:0" (index)."""
 
+CONTENT = ("spec", "data")
+"""Where the content of a child is."""
 MAX_FOREIGN_FIELDS = 50
 _TOLERATED = "f:kubectl.kubernetes.io/restartedAt"
 
 
 def foreign_fields(managed: Sequence[Mapping[str, Any]], *, ours: str) -> tuple[FieldPath, ...]:
-    """Leaves below /spec that were not applied by us. At most MAX_FOREIGN_FIELDS: one is enough to act.
+    """Leaves below /spec and /data that were not applied by us. At most MAX_FOREIGN_FIELDS: one is enough to act.
 
     What we once wrote by an update, under our own name, counts as foreign too: no later apply would remove it.
     Empty for objects that we never applied: a user's, or a Job, where nobody's fields need taking back.
     """
     own: set[FieldPath] = set()
     foreign: set[FieldPath] = set()
+    applied_by_us = False
     for entry in managed:
         if entry.get("subresource"):
             continue
         applied = entry.get("manager") == ours and entry.get("operation") == "Apply"
+        applied_by_us |= applied
         leaves = own if applied else foreign
-        _collect(entry.get("fieldsV1", {}).get("f:spec", {}), ("f:spec",), leaves)
-    if not own:
+        for root in CONTENT:
+            _collect(entry.get("fieldsV1", {}).get(f"f:{root}", {}), (f"f:{root}",), leaves)
+    if not applied_by_us:
         return ()
     return tuple(sorted(path for path in foreign - own if _TOLERATED not in path)[:MAX_FOREIGN_FIELDS])
 

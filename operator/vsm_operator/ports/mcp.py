@@ -17,7 +17,6 @@ from httpx_sse import EventSource, SSEError
 
 from vsm_operator import __version__
 from vsm_operator.domain.text import storable
-from vsm_operator.domain.tools import tools_hash
 
 PROTOCOL_VERSION = "2025-11-25"
 MAX_CONVERSATION_BYTES = 10 << 20
@@ -26,6 +25,7 @@ MAX_HANDSHAKE_BYTES = 4 << 20
 MAX_PAGES = 50
 _MAX_CURSOR_LENGTH = 4096
 _ACCEPT = "application/json, text/event-stream"
+_NO_TOKEN = "vsm-operator-has-none"  # noqa: S105 - what it says
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,39}")
 _SESSION_ID = re.compile(r"[\x21-\x7e]{1,1024}")
 
@@ -42,7 +42,7 @@ class Handshake:
     server_name: str
     server_version: str
     tool_names: tuple[str, ...]
-    tools_hash: str
+    """Those that clients see."""
 
 
 async def handshake(client: httpx.AsyncClient, url: str) -> Handshake:
@@ -62,6 +62,27 @@ async def handshake(client: httpx.AsyncClient, url: str) -> Handshake:
         raise HandshakeFailed("an answer is nested too deeply") from None
 
 
+async def expect_refusal(client: httpx.AsyncClient, url: str) -> None:
+    """A server that asks for tokens is well when it refuses one that cannot be any. None of ours is ever sent.
+
+    Errors: HandshakeFailed for any other answer than 401: where the API server judges tokens, one that does not reach
+    it, or may not ask it, cannot say 401 either.
+    """
+    hello = {"protocolVersion": PROTOCOL_VERSION, "capabilities": {}, "clientInfo": {"name": "vsm-operator"}}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}
+    headers = {"Accept": _ACCEPT, "Accept-Encoding": "identity", "Authorization": f"Bearer {_NO_TOKEN}"}
+    try:
+        async with client.stream("POST", url, json=message, headers=headers) as response:
+            if response.status_code == 401:
+                return
+            if response.status_code < 300:
+                raise HandshakeFailed("a client without a valid token was let in, although spec.auth asks for one")
+            body = (await _Budget(MAX_HANDSHAKE_BYTES).body(response))[:300].decode(errors="replace")
+            raise HandshakeFailed(f"a token that is none was answered with HTTP {response.status_code}: {body}")
+    except (httpx.HTTPError, httpx.StreamError) as error:
+        raise HandshakeFailed(f"{type(error).__name__} while talking to {url}: {error}".rstrip(": ")) from error
+
+
 def _summary(hello: Mapping[str, Any], tools: list[Mapping[str, Any]]) -> Handshake:
     info = _mapping(hello.get("serverInfo"))
     return Handshake(
@@ -69,7 +90,6 @@ def _summary(hello: Mapping[str, Any], tools: list[Mapping[str, Any]]) -> Handsh
         server_name=storable(info.get("name", ""), max_length=200),
         server_version=storable(info.get("version", ""), max_length=200),
         tool_names=tuple(storable(tool.get("name", ""), max_length=200) for tool in tools),
-        tools_hash=tools_hash(tools),
     )
 
 
@@ -94,12 +114,16 @@ async def _all_tools(session: "Session") -> list[Mapping[str, Any]]:
 class Session:
     """One client's conversation: the session header and the request ids."""
 
-    def __init__(self, client: httpx.AsyncClient, url: str, *, max_bytes: int = MAX_CONVERSATION_BYTES) -> None:
-        """`max_bytes` bounds all answers together."""
+    def __init__(
+        self, client: httpx.AsyncClient, url: str, *, max_bytes: int = MAX_CONVERSATION_BYTES, token: str = ""
+    ) -> None:
+        """`max_bytes` bounds all answers together; `token` is the bearer token of somebody who has one."""
         self._client = client
         self._url = url
         self._budget = _Budget(max_bytes)
         self._headers = {"Accept": _ACCEPT, "Accept-Encoding": "identity"}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
         self._last_id = 0
 
     async def open(self) -> Mapping[str, Any]:

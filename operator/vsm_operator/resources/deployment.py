@@ -8,11 +8,12 @@ ctr  bridge    Streamable HTTP on /mcp; ready only while the server answers; sur
 """
 
 from vsm_operator.api.conditions import Reason
-from vsm_operator.api.v1alpha1 import ADMIN_PORT, BRIDGE_PORT, BundleStatus, McpServerSpec, Storage
+from vsm_operator.api.v1alpha1 import BundleStatus, McpServerSpec, Storage
 from vsm_operator.domain.packages import Ecosystem
 from vsm_operator.domain.quantity import canonical, value_of
 from vsm_operator.errors import InvalidSpec
 from vsm_operator.kube.manifest import Manifest, canonical_hash
+from vsm_operator.resources.bridge import SOCKET, bridge_container, bridge_volumes
 from vsm_operator.resources.common import (
     SHARED_GID,
     TRUSTED_UID,
@@ -22,6 +23,7 @@ from vsm_operator.resources.common import (
     literal_env,
     resources,
 )
+from vsm_operator.resources.pins import artifact_of
 from vsm_operator.resources.registry import Registry
 from vsm_operator.settings import Settings
 
@@ -38,10 +40,19 @@ INJECTED_LAUNCHER = ("/run/launcher/ld.so", "--library-path", "/run/launcher/lib
 
 
 def deployment(
-    spec: McpServerSpec, *, owner: Owner, bundle: BundleStatus | None, registry: Registry, settings: Settings
+    spec: McpServerSpec,
+    *,
+    owner: Owner,
+    bundle: BundleStatus | None,
+    registry: Registry,
+    admin_token_sha256: str,
+    settings: Settings,
 ) -> Manifest:
-    """Raises InvalidSpec when the package names no executable and the spec none either."""
-    pod = _pod(spec, owner=owner, bundle=bundle, registry=registry, settings=settings)
+    """Raises InvalidSpec when nothing says what to run, NotConfigured when the operator lacks a setting for it."""
+    bridge = bridge_container(
+        spec, artifact=artifact_of(spec, bundle), admin_token_sha256=admin_token_sha256, settings=settings
+    )
+    pod = _pod(spec, bridge, owner=owner, bundle=bundle, registry=registry, settings=settings)
     # Pods carry the hash of what they were made from: the failures of an older revision must not condemn a newer one.
     labels = owner.labels | {LABEL_REVISION: canonical_hash(pod)[:16]}
     return {
@@ -110,10 +121,19 @@ def _strategy(spec: McpServerSpec) -> Manifest:
 
 
 def _pod(
-    spec: McpServerSpec, *, owner: Owner, bundle: BundleStatus | None, registry: Registry, settings: Settings
+    spec: McpServerSpec,
+    bridge: Manifest,
+    *,
+    owner: Owner,
+    bundle: BundleStatus | None,
+    registry: Registry,
+    settings: Settings,
 ) -> Manifest:
     volumes = [empty_dir("run", "16Mi"), empty_dir("tmp", _SCRATCH_LIMIT), empty_dir("home", _SCRATCH_LIMIT)]
+    review = spec.auth.token_review if spec.auth is not None else None
     pod: Manifest = {
+        # Also said when it is the usual one: a name that is merely left out later would stay in the stored template.
+        "serviceAccountName": review.service_account_name if review is not None else "default",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 30,
@@ -127,7 +147,7 @@ def _pod(
         },
         "containers": [
             _server(spec, owner=owner, bundle=bundle, settings=settings),
-            _bridge(spec, settings=settings),
+            bridge,
         ],
     }
     if bundle is not None:
@@ -141,7 +161,10 @@ def _pod(
         pod["initContainers"] = [_settle(settings, install_to=_LAUNCHER)]
     else:
         pod["initContainers"] = [_settle(settings)]
-    pod["volumes"] = [*volumes, *(_volume(volume) for volume in spec.storage)]
+    if review is not None:
+        for container in pod["initContainers"]:
+            container["env"] = [*container.get("env", []), *literal_env({"VSM_API_SERVER_ALLOWED": "true"})]
+    pod["volumes"] = [*volumes, *bridge_volumes(spec, owner=owner), *(_volume(volume) for volume in spec.storage)]
     if settings.runtime_class_name:
         pod["runtimeClassName"] = settings.runtime_class_name
     if settings.image_pull_secrets:
@@ -174,7 +197,10 @@ def _server(spec: McpServerSpec, *, owner: Owner, bundle: BundleStatus | None, s
         ]
     limits = ["--max-processes", str(settings.server_max_pids)]
     if spec.transport == "stdio":
-        sockets = ["--socket", f"{_SOCKETS}/server.sock", "--control", f"{_SOCKETS}/control.sock"]
+        sockets = ["--socket", SOCKET]
+        if spec.isolation == "Session":
+            # One more than there are sessions: the bridge has one of its own, for the handshake and the list of tools.
+            limits += ["--max-children", str(spec.sessions.max_count + 1)]
         interpreter = ["/opt/vsm/python3", "-I", "/opt/vsm/launcher.py"]
         if spec.source.image is not None:
             interpreter = [*INJECTED_LAUNCHER, f"{_LAUNCHER}/launcher.py"]
@@ -233,51 +259,6 @@ def _disk_limit(spec: McpServerSpec, settings: Settings) -> str:
         return settings.server_ephemeral_storage_limit
     total = sum(value_of(volume.size_limit or _SCRATCH_LIMIT) for volume in volumes)
     return canonical(f"{-(-(total + value_of(settings.server_ephemeral_storage_limit)) // (1 << 20))}Mi")
-
-
-def _bridge(spec: McpServerSpec, *, settings: Settings) -> Manifest:
-    environment = {
-        "VSM_BRIDGE_TRANSPORT": spec.transport,
-        "VSM_BRIDGE_PORT": str(BRIDGE_PORT),
-        "VSM_BRIDGE_ADMIN_PORT": str(ADMIN_PORT),
-    }
-    if spec.transport == "stdio":
-        environment |= {
-            "VSM_BRIDGE_SOCKET": f"{_SOCKETS}/server.sock",
-            "VSM_BRIDGE_CONTROL": f"{_SOCKETS}/control.sock",
-        }
-    else:
-        environment["VSM_BRIDGE_UPSTREAM"] = f"http://127.0.0.1:{spec.port}{spec.path or '/mcp'}"
-    return {
-        "name": "bridge",
-        "image": settings.runtime_image,
-        "imagePullPolicy": settings.image_pull_policy,
-        "command": ["/opt/vsm/venv/bin/python", "-m", "vsm_runtime.bridge"],
-        "env": literal_env(environment),
-        "ports": [
-            {"name": "mcp", "containerPort": BRIDGE_PORT, "protocol": "TCP"},
-            {"name": "admin", "containerPort": ADMIN_PORT, "protocol": "TCP"},
-        ],
-        "readinessProbe": {
-            "httpGet": {"path": "/readyz", "port": ADMIN_PORT, "scheme": "HTTP"},
-            "periodSeconds": 1,
-            "timeoutSeconds": 2,
-            "failureThreshold": 1,
-        },
-        "livenessProbe": {
-            "httpGet": {"path": "/livez", "port": ADMIN_PORT, "scheme": "HTTP"},
-            "periodSeconds": 10,
-            "timeoutSeconds": 5,
-            "failureThreshold": 3,
-        },
-        "resources": resources(
-            requests={"cpu": "10m", "memory": "48Mi"},
-            limits={"cpu": "1", "memory": "128Mi", "ephemeral-storage": "64Mi"},
-        ),
-        "securityContext": container_security(TRUSTED_UID),
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [{"name": "run", "mountPath": _SOCKETS}],
-    }
 
 
 def _load(*, owner: Owner, bundle: BundleStatus, registry: Registry, settings: Settings) -> Manifest:

@@ -8,7 +8,8 @@ from vsm_operator.settings import Settings
 
 
 def network_policy(spec: McpServerSpec, *, owner: Owner, registry: Registry, settings: Settings) -> Manifest:
-    """Default deny both ways; in: the operator and `allowFrom`; out: the bundle registry, by address, without DNS."""
+    """Default deny both ways; in: the operator, `allowFrom`, and who reads metrics; out: the bundle registry, without
+    DNS, and the API server where the bridge has to ask it about tokens."""
     operator = {
         "namespaceSelector": {"matchLabels": {NAMESPACE_NAME_LABEL: settings.namespace}},
         "podSelector": {"matchLabels": {LABEL_NAME: "vsm-operator"}},
@@ -17,13 +18,22 @@ def network_policy(spec: McpServerSpec, *, owner: Owner, registry: Registry, set
     if spec.network.allow_from:
         peers = [_peer(peer) for peer in spec.network.allow_from]
         ingress.append({"from": peers, "ports": [_tcp(BRIDGE_PORT)]})
+    if settings.server_metrics_from:
+        readers = [_peer(NetworkPeer.read(peer)) for peer in settings.server_metrics_from]
+        ingress.append({"from": readers, "ports": [_tcp(ADMIN_PORT)]})
+    egress: list[Manifest] = []
+    if spec.source.image is None:
+        egress.append({"to": registry.peers(settings), "ports": [_tcp(registry.port)]})
+    if spec.auth is not None and spec.auth.token_review is not None and settings.api_server_cidrs:
+        addresses = [{"ipBlock": {"cidr": cidr}} for cidr in settings.api_server_cidrs]
+        egress.append({"to": addresses, "ports": [_tcp(port) for port in settings.api_server_ports]})
     rules: Manifest = {
         "podSelector": {"matchLabels": owner.labels},
         "policyTypes": ["Ingress", "Egress"],
         "ingress": ingress,
     }
-    if spec.source.image is None:
-        rules["egress"] = [{"to": registry.peers(settings), "ports": [_tcp(registry.port)]}]
+    if egress:
+        rules["egress"] = egress
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",

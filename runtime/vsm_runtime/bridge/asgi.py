@@ -1,6 +1,5 @@
 """The little of ASGI that two small applications need: answers, bodies with a bound, and a budget for memory."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
@@ -14,12 +13,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-BODY_SECONDS = 30.0
-"""How long a client may take to send the body of a request."""
-WRITE_SECONDS = 60.0
-"""How long a client may take to make room for the next piece of its answer."""
 _PIECE_BYTES = 64 << 10
-_JSON: Headers = [(b"content-type", b"application/json")]
+JSON_HEADERS: Headers = [(b"content-type", b"application/json")]
 
 
 class TooLarge(Exception):  # noqa: N818
@@ -31,7 +26,7 @@ class NoMemory(Exception):  # noqa: N818
 
 
 class Disconnected(Exception):  # noqa: N818
-    """The client hung up, or does not read or write in time."""
+    """The client hung up, or was late and was hung up on."""
 
 
 class Budget:
@@ -85,29 +80,24 @@ async def read_body(receive: Receive, *, declared: str | None, limit_bytes: int,
     if size > limit_bytes:
         raise TooLarge
     reservation.need(size)
-    body = b""
     pieces: list[bytes] = []
     size = 0
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while True:
-                message = await receive()
-                if message["type"] != "http.request":
-                    raise Disconnected
-                body = message.get("body", b"")
-                size += len(body)
-                if size > limit_bytes:
-                    raise TooLarge
-                reservation.need(size)
-                pieces.append(body)
-                if not message.get("more_body", False):
-                    return b"".join(pieces) if len(pieces) > 1 else body
-    except TimeoutError:
-        raise Disconnected from None
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise Disconnected
+        body: bytes = message.get("body", b"")
+        size += len(body)
+        if size > limit_bytes:
+            raise TooLarge
+        reservation.need(size)
+        if not message.get("more_body", False):
+            return b"".join((*pieces, body)) if pieces else body
+        pieces.append(body)
 
 
 async def begin(send: Send, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
-    await _in_time(send, {"type": "http.response.start", "status": status, "headers": list(headers)})
+    await send({"type": "http.response.start", "status": status, "headers": list(headers)})
 
 
 async def write(send: Send, data: bytes, *, more: bool) -> None:
@@ -115,7 +105,7 @@ async def write(send: Send, data: bytes, *, more: bool) -> None:
     for start in range(0, len(data), _PIECE_BYTES) if len(data) > _PIECE_BYTES else (0,):
         piece = data[start : start + _PIECE_BYTES]
         last = start + _PIECE_BYTES >= len(data)
-        await _in_time(send, {"type": "http.response.body", "body": piece, "more_body": more or not last})
+        await send({"type": "http.response.body", "body": piece, "more_body": more or not last})
 
 
 async def respond(send: Send, status: int, body: bytes = b"", headers: Headers | None = None) -> None:
@@ -126,12 +116,4 @@ async def respond(send: Send, status: int, body: bytes = b"", headers: Headers |
 
 
 async def respond_json(send: Send, status: int, message: Json, headers: Headers | None = None) -> None:
-    await respond(send, status, jsonrpc.encode(message), [*_JSON, *(headers or [])])
-
-
-async def _in_time(send: Send, message: Message) -> None:
-    try:
-        async with asyncio.timeout(WRITE_SECONDS):
-            await send(message)
-    except TimeoutError:
-        raise Disconnected from None
+    await respond(send, status, jsonrpc.encode(message), [*JSON_HEADERS, *(headers or [])])

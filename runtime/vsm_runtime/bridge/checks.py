@@ -6,12 +6,15 @@ envelope, headers against body, version.
 
 import base64
 import binascii
+import functools
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
 from vsm_runtime.bridge.eras import CLIENT_CAPABILITIES_KEY, LEGACY_VERSIONS, MODERN_VERSIONS, VERSION_KEY
 from vsm_runtime.bridge.jsonrpc import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, Json, params_of
+from vsm_runtime.bridge.toolbook import Mirrors, as_header, mirrored
 
 HEADER_MISMATCH: Final = -32020
 MISSING_CAPABILITY: Final = -32021
@@ -31,24 +34,35 @@ HTTP_STATUS: Final[Mapping[int, int]] = {
 _NAMED_BY: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 _ROUTING: Final = frozenset({"mcp-protocol-version", "mcp-method", "mcp-name"})
 _ONCE: Final = _ROUTING | {"mcp-session-id", "origin", "content-type", "content-length", "host"}
+_WHOLE: Final = re.compile(r"-?[0-9]{1,17}(?:\.0{1,17})?\Z", re.ASCII)
+"""An integer within what JavaScript counts exactly, however it is written."""
 _LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Rejected(Exception):  # noqa: N818
     """The first check that failed: the HTTP status and the JSON-RPC error that say so."""
 
-    def __init__(self, status: int, code: int, message: str, data: Json | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: int,
+        message: str,
+        data: Json | None = None,
+        *,
+        headers: list[tuple[bytes, bytes]] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.data = data
+        self.headers = headers or []
 
 
 def fold(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Headers by lower-case name. One that matters and is there twice is refused: two readers would disagree on it."""
     headers: dict[str, str] = {}
     for name_bytes, value_bytes in raw:
-        name, value = name_bytes.decode("latin-1").lower(), value_bytes.decode("latin-1")
+        name, value = _name(name_bytes), value_bytes.decode("latin-1").strip(" \t")
         if name in headers:
             if name in _ONCE:
                 code = HEADER_MISMATCH if name in _ROUTING else INVALID_REQUEST
@@ -57,6 +71,11 @@ def fold(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         else:
             headers[name] = value
     return headers
+
+
+@functools.lru_cache(512)
+def _name(raw: bytes) -> str:
+    return raw.decode("latin-1").lower()
 
 
 def path(asked: str, served: str) -> None:
@@ -86,6 +105,11 @@ def accepts(headers: Mapping[str, str]) -> tuple[bool, bool]:
     value = headers.get("accept")
     if value is None:
         return True, True
+    return _accepted(value)
+
+
+@functools.lru_cache(64)
+def _accepted(value: str) -> tuple[bool, bool]:
     types = {part.partition(";")[0].strip().lower() for part in value.split(",")}
     anything = "*/*" in types
     return (
@@ -103,12 +127,14 @@ def content(headers: Mapping[str, str]) -> None:
 
 
 def is_modern(message: Json, headers: Mapping[str, str]) -> bool:
-    """Decided by the envelope, or by a header that names a modern version; initialize is legacy by its name."""
-    if message.get("method") == "initialize":
-        return False
+    """Decided by the envelope, or by a header that names a modern version; a bare initialize is legacy by its name."""
     meta = params_of(message).get("_meta")
     if isinstance(meta, dict) and VERSION_KEY in meta:
         return True
+    return names_modern_version(headers) and message.get("method") != "initialize"
+
+
+def names_modern_version(headers: Mapping[str, str]) -> bool:
     return headers.get("mcp-protocol-version") in MODERN_VERSIONS
 
 
@@ -140,6 +166,23 @@ def modern_request(message: Json, headers: Mapping[str, str]) -> None:
     if not isinstance(version, str) or version not in MODERN_VERSIONS:
         data: Json = {"supported": list(MODERN_VERSIONS), "requested": version}
         raise Rejected(400, UNSUPPORTED_VERSION, "Unsupported protocol version", data)
+
+
+def mirrors(wanted: Mirrors, arguments: object, headers: Mapping[str, str]) -> None:
+    """`Mcp-Param-*` headers say what the arguments that they repeat say, and nothing where there is none."""
+    for header, path in wanted:
+        value, sent = mirrored(arguments, path), decode_header(headers.get(header))
+        if value is None:
+            if header in headers:
+                raise _mismatch(header, f"arguments.{'.'.join(path)}, which has no value,")
+        elif sent is None or not _says(sent, value):
+            raise _mismatch(header, f"arguments.{'.'.join(path)}")
+
+
+def _says(sent: str, value: str | int | bool) -> bool:
+    if isinstance(value, str | bool):
+        return sent == as_header(value)
+    return _WHOLE.match(sent) is not None and int(sent.partition(".")[0]) == value
 
 
 def decode_header(value: str | None) -> str | None:

@@ -7,11 +7,12 @@ A client of either era may talk to a server of either era. Both sides negotiate 
 and are told only of capabilities that the bridge can carry; what cannot be carried is refused with an error.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from vsm_runtime.bridge.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, Json, error
+from vsm_runtime.bridge.jsonrpc import INVALID_PARAMS, Json
 
 
 class Era(Enum):
@@ -47,27 +48,33 @@ _SHARED_METHODS: Final = frozenset(
         "tools/list",
     }
 )
-FORWARDED: Final = {Era.LEGACY: _SHARED_METHODS | {"logging/setLevel"}, Era.MODERN: _SHARED_METHODS}
-"""What of a client's reaches the server. Anything else is refused: a guard can only judge methods that it knows."""
-_ONLY_LEGACY_SERVERS: Final = frozenset({"logging/setLevel"})
+FORWARDED: Final = _SHARED_METHODS - {"tools/list"}
+"""What of a client's reaches the server as it is. What else there is the bridge answers itself or refuses: a guard can
+only judge methods that it knows."""
 ASKING_METHODS: Final = frozenset({"completion/complete", "prompts/get", "resources/read", "tools/call"})
 """Those during which a server may ask its client something, or log on its behalf."""
+ROUND_METHODS: Final = frozenset({"prompts/get", "resources/read", "tools/call"})
+"""Those that may take several rounds with a modern server: it answers input_required and is called again."""
 _CACHEABLE: Final = _SHARED_METHODS - {"completion/complete", "prompts/get", "tools/call"}
-_CAPABILITIES: Final = {
-    Era.LEGACY: ("tools", "resources", "prompts", "completions", "logging"),
-    Era.MODERN: ("tools", "resources", "prompts", "completions"),
-}
-_NEEDS_A_STREAM: Final = frozenset({"listChanged", "subscribe"})
-"""Promises of unsolicited notifications: there is no stream yet on which they could be kept."""
-
-_LOG_LEVELS: Final = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
+_CAPABILITIES: Final = ("tools", "resources", "prompts", "completions", "logging")
+"""What of a server's the bridge can carry, to clients of either era."""
+LOG_LEVELS: Final = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 _LEGACY_RESOURCE_NOT_FOUND: Final = -32002
-_INPUT_REQUIRED: Final = "input_required"
+INPUT_REQUIRED: Final = "input_required"
+_ROUND_KEYS: Final = frozenset({"inputResponses", "requestState"})
 
 BRIDGE_INFO: Final[Json] = {"name": "vsm-bridge", "version": "0.1.0"}
-CAPABILITIES_TOWARDS_SERVERS: Final[Json] = {"sampling": {}, "elicitation": {}}
-"""Requests that can be routed to the one client whose call caused them. Roots are no such thing: they would let one
-client redraw for all others what a shared server may touch."""
+_ASKING: Final[Mapping[str, str]] = {
+    "sampling/createMessage": "sampling",
+    "elicitation/create": "elicitation",
+    "roots/list": "roots",
+}
+ASKABLE: Final = frozenset(
+    {"sampling", "sampling.tools", "sampling.context", "elicitation", "elicitation.url", "roots"}
+)
+SHARED_OFFER: Final = ASKABLE - {"roots"}
+"""What a legacy server that several clients share may ask of them. Roots are no such thing: such a server keeps them,
+so that one client would redraw for all others what it may touch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +97,52 @@ class Client:
     identity: str
     """Equal for requests of one session; unique for every request without one. Unguessable for others."""
     capabilities: frozenset[str] = frozenset()
-    """Of `sampling` and `elicitation`, what a server may ask of this client."""
+    """Of ASKABLE, what a server may ask of this client."""
     log_level: str | None = None
-    """Modern only: what the request opted in to."""
+    """What the request or the session opted in to; None: whatever the server sends, in a legacy session."""
+    lasting: bool = False
+    """It has a session: more requests of the same identity will come."""
+    principal: str = ""
+    """Who it has proved to be; empty where clients need not prove anything."""
+    key: str = ""
+    """Whom limits go by: the principal, else the address."""
+
+
+def askable(capabilities: object) -> frozenset[str]:
+    """What a client's declared capabilities let a server ask."""
+    declared = capabilities if isinstance(capabilities, Mapping) else {}
+    found = {name for name in ("sampling", "elicitation", "roots") if isinstance(declared.get(name), Mapping)}
+    if "sampling" in found:
+        found |= {f"sampling.{part}" for part in ("tools", "context") if part in declared["sampling"]}
+    if "elicitation" in found and "url" in declared["elicitation"]:
+        found.add("elicitation.url")
+        if "form" not in declared["elicitation"]:
+            found.remove("elicitation")
+    return frozenset(found)
+
+
+def capabilities_of(flags: frozenset[str]) -> Json:
+    """The inverse of `askable`."""
+    capabilities: Json = {}
+    if "sampling" in flags:
+        capabilities["sampling"] = {part: {} for part in ("tools", "context") if f"sampling.{part}" in flags}
+    if {"elicitation", "elicitation.url"} & flags:
+        # Before 2025-11-25 there was only the form mode, and it had no name.
+        modes: Json = {"form": {}} if "elicitation" in flags else {}
+        capabilities["elicitation"] = {**modes, "url": {}} if "elicitation.url" in flags else {}
+    if "roots" in flags:
+        capabilities["roots"] = {}
+    return capabilities
+
+
+def needed_to_ask(method: str, params: Json) -> str | None:
+    """The flag that a client must have for this question; None for a question that no client knows."""
+    flag = _ASKING.get(method)
+    if flag == "elicitation" and params.get("mode") == "url":
+        return "elicitation.url"
+    if flag == "sampling" and "tools" in params:
+        return "sampling.tools"
+    return flag
 
 
 def negotiate(requested: object) -> str:
@@ -100,20 +150,14 @@ def negotiate(requested: object) -> str:
     return requested if isinstance(requested, str) and requested in LEGACY_VERSIONS else LATEST_LEGACY
 
 
-def capabilities_for(peer: Peer, era: Era) -> Json:
-    offered: Json = {}
-    for name in _CAPABILITIES[era]:
-        value = peer.capabilities.get(name)
-        # A modern server has no logging/setLevel to offer.
-        if isinstance(value, dict) and not (name == "logging" and peer.era is Era.MODERN):
-            offered[name] = {key: flag for key, flag in value.items() if key not in _NEEDS_A_STREAM}
-    return offered
+def capabilities_for(peer: Peer) -> Json:
+    return {name: value for name in _CAPABILITIES if isinstance(value := peer.capabilities.get(name), dict)}
 
 
 def initialize_result(peer: Peer, requested: object) -> Json:
     return {
         "protocolVersion": negotiate(requested),
-        "capabilities": capabilities_for(peer, Era.LEGACY),
+        "capabilities": capabilities_for(peer),
         "serverInfo": peer.server_info,
         **({"instructions": peer.instructions} if peer.instructions else {}),
     }
@@ -123,7 +167,7 @@ def discover_result(peer: Peer) -> Json:
     return {
         "resultType": "complete",
         "supportedVersions": [*MODERN_VERSIONS, *reversed(LEGACY_VERSIONS)],
-        "capabilities": capabilities_for(peer, Era.MODERN),
+        "capabilities": capabilities_for(peer),
         **({"instructions": peer.instructions} if peer.instructions else {}),
         "ttlMs": 0,
         "cacheScope": "private",
@@ -131,13 +175,23 @@ def discover_result(peer: Peer) -> Json:
     }
 
 
-def envelope(version: str = LATEST_MODERN) -> Json:
-    """The `_meta` under which the bridge itself speaks to a modern server, for itself and for legacy clients."""
-    return {VERSION_KEY: version, CLIENT_INFO_KEY: BRIDGE_INFO, CLIENT_CAPABILITIES_KEY: {}}
+def envelope(version: str = LATEST_MODERN, *, client: Client | None = None) -> Json:
+    """The `_meta` under which the bridge speaks to a modern server: for a legacy client, or for itself.
+
+    For itself it claims all capabilities: a list of tools must not depend on who happened to ask for it.
+    """
+    meta: Json = {
+        VERSION_KEY: version,
+        CLIENT_INFO_KEY: BRIDGE_INFO,
+        CLIENT_CAPABILITIES_KEY: capabilities_of(ASKABLE if client is None else client.capabilities),
+    }
+    if client is not None and client.log_level is not None:
+        meta[LOG_LEVEL_KEY] = client.log_level
+    return meta
 
 
-def can_forward(method: str, *, client: Client, peer: Peer) -> bool:
-    return method in FORWARDED[client.era] and not (method in _ONLY_LEGACY_SERVERS and peer.era is Era.MODERN)
+def can_forward(method: str) -> bool:
+    return method in FORWARDED
 
 
 def params_for(peer: Peer, *, client: Client, params: Json, progress_token: int | None) -> Json:
@@ -149,10 +203,12 @@ def params_for(peer: Peer, *, client: Client, params: Json, progress_token: int 
         for key in _ENVELOPE_KEYS:
             meta.pop(key, None)
     elif client.era is Era.LEGACY:
-        meta |= envelope(peer.protocol_version)
+        meta |= envelope(peer.protocol_version, client=client)
     if progress_token is not None:
         meta["progressToken"] = progress_token
-    rest = {key: value for key, value in params.items() if key != "_meta"}
+    # Rounds are a matter of modern clients and modern servers; with any other pair they are ours.
+    kept = () if peer.era is client.era is Era.MODERN else _ROUND_KEYS
+    rest = {key: value for key, value in params.items() if key != "_meta" and key not in kept}
     return {**rest, "_meta": meta} if meta else rest
 
 
@@ -166,28 +222,28 @@ def response_for(client: Client, *, peer: Peer, method: str, response: Json) -> 
         return response
     answer: Json = response["result"]
     if client.era is Era.MODERN:
-        answer.setdefault("resultType", "complete")
-        if method in _CACHEABLE:
-            answer.setdefault("ttlMs", 0)
-            answer.setdefault("cacheScope", "private")
-        meta = answer.get("_meta")
-        answer["_meta"] = {**(meta if isinstance(meta, dict) else {}), SERVER_INFO_KEY: peer.server_info}
-        return response
-    if answer.pop("resultType", None) == _INPUT_REQUIRED:
-        return error(
-            response["id"],
-            INTERNAL_ERROR,
-            f"the server asks for input in a way that a client of {client.protocol_version} cannot give",
-        )
-    answer.pop("ttlMs", None)
-    answer.pop("cacheScope", None)
+        complete(answer, peer=peer, method=method)
+    else:
+        for key in ("resultType", "ttlMs", "cacheScope"):
+            answer.pop(key, None)
     return response
 
 
+def complete(answer: Json, *, peer: Peer, method: str) -> Json:
+    """Adds what a modern client expects of every result."""
+    answer.setdefault("resultType", "complete")
+    if method in _CACHEABLE:
+        answer.setdefault("ttlMs", 0)
+        answer.setdefault("cacheScope", "private")
+    meta = answer.get("_meta")
+    answer["_meta"] = {**(meta if isinstance(meta, dict) else {}), SERVER_INFO_KEY: peer.server_info}
+    return answer
+
+
 def wants_log(client: Client, level: object) -> bool:
-    """Legacy clients set the level at the server; modern ones opt in with each request."""
-    if client.era is Era.LEGACY:
-        return True
-    if client.log_level not in _LOG_LEVELS or level not in _LOG_LEVELS:
+    """Modern clients opt in with each request; legacy ones may set a level for their session, and get all without."""
+    if client.log_level is None:
+        return client.era is Era.LEGACY
+    if client.log_level not in LOG_LEVELS or level not in LOG_LEVELS:
         return False
-    return _LOG_LEVELS.index(str(level)) >= _LOG_LEVELS.index(client.log_level)
+    return LOG_LEVELS.index(str(level)) >= LOG_LEVELS.index(client.log_level)

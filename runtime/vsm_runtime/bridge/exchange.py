@@ -1,14 +1,29 @@
 """One request of a client on its way: a small mailbox between the hub, which never waits, and the HTTP response."""
 
 import asyncio
+import time
 from collections import deque
+from typing import Final, Protocol
 
 from vsm_runtime.bridge import jsonrpc
 from vsm_runtime.bridge.eras import Client
 from vsm_runtime.bridge.jsonrpc import Json
+from vsm_runtime.bridge.metrics import Outcome
+from vsm_runtime.bridge.routes import Call
 
 MAX_WAITING_MESSAGES = 64
 MAX_WAITING_BYTES = 256 << 10
+_BY_CODE: Final[dict[int, Outcome]] = {
+    jsonrpc.SERVER_DOWN: "server_gone",
+    jsonrpc.TIMED_OUT: "timeout",
+    jsonrpc.CANCELLED: "cancelled",
+}
+
+
+class Canceller(Protocol):
+    """The hub, as far as one who gives up needs it."""
+
+    def cancel(self, call: Call, *, reason: str, code: int) -> None: ...
 
 
 class Exchange:
@@ -19,11 +34,13 @@ class Exchange:
         "_size_bytes",
         "_waiter",
         "abandoned",
+        "answer_bytes",
         "begun",
         "client",
         "last_sign",
         "messages",
         "settled",
+        "verdict",
     )
 
     def __init__(self, client: Client) -> None:
@@ -31,10 +48,13 @@ class Exchange:
         self.messages: deque[bytes] = deque()
         """Encoded, to be sent before the answer. A reader that is slow misses some; its answer it gets."""
         self.settled = False
+        self.verdict: Outcome = "cancelled"
+        """How it ended, once it is settled."""
+        self.answer_bytes = 0
         self._outcome: Json | None = None
         self.abandoned = False
         """The client hung up."""
-        self.begun = self.last_sign = asyncio.get_running_loop().time()
+        self.begun = self.last_sign = time.monotonic()
         """`last_sign`: when the server last said something about this request: the request timeout counts from here."""
         self._size_bytes = 0
         self._waiter: asyncio.Future[None] | None = None
@@ -45,11 +65,11 @@ class Exchange:
         if not self.settled:
             self.settled = True
             self._outcome = response
+            self.verdict = _verdict(response)
             self._wake()
 
     def tell(self, message: Json) -> bool:
-        loop = asyncio.get_running_loop()
-        self.last_sign = loop.time()
+        self.last_sign = time.monotonic()
         if self.settled or len(self.messages) >= MAX_WAITING_MESSAGES:
             return False
         try:
@@ -96,3 +116,29 @@ class Exchange:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+class Unheard(Exchange):
+    """For a call whose answer travels with others: what would precede it has no way to the client."""
+
+    __slots__ = ()
+
+    def tell(self, message: Json) -> bool:  # noqa: ARG002
+        self.last_sign = time.monotonic()
+        return False
+
+    async def outcome_within(self, hub: Canceller, call: Call, timeout_seconds: float) -> None:
+        """Waits for the answer; `settled` is true afterwards."""
+        try:
+            while not self.settled and (left := self.last_sign + timeout_seconds - time.monotonic()) > 0:
+                await self.change(left)
+        finally:
+            why = f"the server gave no answer within {timeout_seconds:g} s"
+            hub.cancel(call, reason=why, code=jsonrpc.TIMED_OUT)
+
+
+def _verdict(response: Json) -> Outcome:
+    error = response.get("error")
+    if error is not None:
+        return _BY_CODE.get(error["code"], "error")
+    return "tool_error" if response["result"].get("isError") is True else "ok"

@@ -1,23 +1,22 @@
 """Getting to know a server, once in each of its lives: which era, who it is, which tools it offers."""
 
 import asyncio
-from dataclasses import dataclass
 
-from vsm_operator.domain.tools import tools_hash
 from vsm_runtime.bridge.checks import UNSUPPORTED_VERSION
 from vsm_runtime.bridge.eras import (
     BRIDGE_INFO,
-    CAPABILITIES_TOWARDS_SERVERS,
     LATEST_LEGACY,
     LEGACY_VERSIONS,
     MODERN_VERSIONS,
     SERVER_INFO_KEY,
     Era,
     Peer,
+    capabilities_of,
 )
 from vsm_runtime.bridge.hub import Hub, ServerError
 from vsm_runtime.bridge.jsonrpc import Json
 from vsm_runtime.bridge.logs import shown
+from vsm_runtime.bridge.toolbook import Listing
 
 PROBE_SECONDS = 3.0
 """At most, for a server that does not answer what it does not know; it may just be starting, and loses nothing: what
@@ -28,14 +27,6 @@ MAX_TOOLS = 5000
 
 class HandshakeFailed(Exception):  # noqa: N818
     """The server answered, but not as an MCP server does."""
-
-
-@dataclass(frozen=True, slots=True)
-class ToolList:
-    """The tools of a server, as far as status needs them."""
-
-    names: tuple[str, ...]
-    digest: str
 
 
 async def introduce(hub: Hub, *, probe_seconds: float) -> Peer:
@@ -72,7 +63,7 @@ async def _discover(hub: Hub, seconds: float) -> Peer | None:
 async def _initialize(hub: Hub) -> Peer:
     params = {
         "protocolVersion": LATEST_LEGACY,
-        "capabilities": CAPABILITIES_TOWARDS_SERVERS,
+        "capabilities": capabilities_of(hub.offer),
         "clientInfo": BRIDGE_INFO,
     }
     answer = await hub.request("initialize", params, era=Era.LEGACY)
@@ -96,12 +87,12 @@ def _peer(era: Era, version: str, answer: Json, info: object) -> Peer:
     )
 
 
-async def list_tools(hub: Hub, peer: Peer) -> ToolList:
-    """All pages. Raises HandshakeFailed, ConnectionError."""
+async def list_tools(hub: Hub, peer: Peer) -> Listing:
+    """All pages. Raises HandshakeFailed, ConnectionError, LinkBusy."""
     tools: list[Json] = []
     cursor: object = None
     if not isinstance(peer.capabilities.get("tools"), dict):
-        return ToolList((), tools_hash(()))
+        return Listing(tools)
     for _ in range(MAX_TOOL_PAGES):
         try:
             page = await hub.request("tools/list", {"cursor": cursor} if cursor else {}, era=peer.era)
@@ -115,8 +106,13 @@ async def list_tools(hub: Hub, peer: Peer) -> ToolList:
             raise HandshakeFailed(f"the server lists more than {MAX_TOOLS} tools")
         cursor = page.get("nextCursor")
         if not isinstance(cursor, str) or not cursor:
-            return ToolList(tuple(shown(tool["name"], 200) for tool in tools), tools_hash(tools))
+            return Listing(tools, _ttl(page), "public" if page.get("cacheScope") == "public" else "private")
     raise HandshakeFailed(f"tools/list has more than {MAX_TOOL_PAGES} pages")
+
+
+def _ttl(page: Json) -> int:
+    value = page.get("ttlMs")
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
 
 
 def _is_tool(value: object) -> bool:

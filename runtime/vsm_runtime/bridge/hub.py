@@ -10,16 +10,30 @@ import reprlib
 from collections.abc import Callable
 
 from vsm_runtime.bridge import jsonrpc
-from vsm_runtime.bridge.eras import Client, Era, Peer, can_forward, envelope, params_for, response_for, wants_log
+from vsm_runtime.bridge.eras import (
+    INPUT_REQUIRED,
+    LOG_LEVELS,
+    ROUND_METHODS,
+    SHARED_OFFER,
+    Client,
+    Era,
+    Peer,
+    can_forward,
+    envelope,
+    params_for,
+    response_for,
+    wants_log,
+)
+from vsm_runtime.bridge.feeds import ALL_LISTS, RESOURCE_UPDATED, SUBSCRIPTION_KEY, Board
 from vsm_runtime.bridge.jsonrpc import Json, Kind, id_key, kind_of, meta_of, params_of
 from vsm_runtime.bridge.link import Link, LinkBusy
 from vsm_runtime.bridge.logs import Throttle, shown
+from vsm_runtime.bridge.questions import Owner, Questions
 from vsm_runtime.bridge.routes import Call, Caller, Routes
 
 MAX_IN_FLIGHT = 256
 
 _log = logging.getLogger(__name__)
-_ROUTABLE = {"sampling/createMessage": "sampling", "elicitation/create": "elicitation"}
 _OWN = Client(Era.LEGACY, "", "the bridge itself")
 
 
@@ -38,19 +52,20 @@ class ServerError(Exception):
     def __init__(self, code: int, message: str, data: object) -> None:
         super().__init__(f"{message} (code {code})")
         self.code = code
+        self.text = message
         self.data = data
 
 
 class _OwnCall:
-    """A request of the bridge itself, for the handshake."""
+    """A request of the bridge itself."""
 
-    def __init__(self) -> None:
-        self.client = _OWN
-        self.answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
+    client = _OWN
+
+    def __init__(self, on_answer: Callable[[Json], None]) -> None:
+        self._on_answer = on_answer
 
     def settle(self, response: Json) -> None:
-        if not self.answer.done():
-            self.answer.set_result(response)
+        self._on_answer(response)
 
     def tell(self, message: Json) -> bool:  # noqa: ARG002
         return False
@@ -59,15 +74,36 @@ class _OwnCall:
 class Hub:
     """One for the life of the bridge; servers come and go behind it."""
 
-    def __init__(self, *, on_end: Callable[[], None], on_tools_changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        on_end: Callable[[], None],
+        on_tools_changed: Callable[[], None],
+        owner: Owner | None = None,
+    ) -> None:
         self.peer: Peer | None = None
         """Set exactly while clients may be served."""
         self.gone = asyncio.Event()
         self._link: Link | None = None
-        self._routes = Routes()
+        self.routes = Routes()
+        """Of this life of the server."""
         self._on_end = on_end
         self._on_tools_changed = on_tools_changed
+        self._owner = owner
+        self._questions = Questions(self, owner)
+        self._log_level: str | None = None
+        self.board = Board()
+        """The streams that stay open, across the lives of the server."""
         self._noise = Throttle(lines=10, per_seconds=10.0)
+
+    @property
+    def offer(self) -> frozenset[str]:
+        """What a legacy server may ask of its clients."""
+        return SHARED_OFFER if self._owner is None else self._owner.client.capabilities
+
+    @property
+    def in_flight(self) -> int:
+        return len(self.routes)
 
     # -- the supervisor's side
 
@@ -77,12 +113,15 @@ class Hub:
     def prepare(self) -> None:
         """Before a link is made: what it reports from now on is about the next server."""
         self.gone.clear()
-        self._routes = Routes()
+        self.routes = Routes()
 
     def open(self, peer: Peer) -> None:
         """From now on clients are served, unless the server went away in this very moment."""
         if not self.gone.is_set():
             self.peer = peer
+            level, self._log_level = self._log_level, None
+            if level is not None:
+                self.set_log_level(level)
 
     def on_gone(self) -> None:
         """Of the link: readiness falls here, in the very event that says so."""
@@ -98,22 +137,18 @@ class Hub:
     def _end_calls(self, why: str) -> None:
         self.peer = None
         self.gone.set()
-        for call in self._routes.close_all():
+        for call in self.routes.close_all():
             call.caller.settle(jsonrpc.error(call.client_id, jsonrpc.SERVER_DOWN, why))
 
     async def request(self, method: str, params: Json, *, era: Era) -> Json:
         """A request of the bridge's own; its result. Raises ServerError, LinkBusy, or ConnectionError if it is gone."""
-        if self._link is None or self.gone.is_set():
-            raise ConnectionError("the server is gone")
-        caller = _OwnCall()
-        call = self._routes.open(caller, method=method, client_id=0, progress_token=None)
-        if era is Era.MODERN:
-            params = {**params, "_meta": envelope()}
+        answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
+        bridge_id = self._send_own(method, params, era=era, on_answer=answer.set_result)
         try:
-            self._link.send(jsonrpc.request(call.bridge_id, method, params))
-            response = await caller.answer
+            response = await answer
         finally:
-            self._routes.close(call.bridge_id)
+            # Whoever waited may have been cancelled: an answer that comes later goes nowhere.
+            self.routes.close(bridge_id)
         if "error" in response:
             error = response["error"]
             if self.gone.is_set():
@@ -122,63 +157,121 @@ class Hub:
         result: Json = response["result"]
         return result
 
+    def post(
+        self, method: str, params: Json, *, era: Era, on_end: Callable[[int, Json], None] = lambda *_: None
+    ) -> int | None:
+        """A request of the bridge's own that nobody waits for. None if it could not be sent."""
+        bridge_id: int | None = None
+        try:
+            bridge_id = self._send_own(
+                method, params, era=era, on_answer=lambda response: on_end(bridge_id or 0, response)
+            )
+        except (ConnectionError, LinkBusy, jsonrpc.Malformed) as error:
+            _log.warning("%s was not sent to the server: %s", method, error)
+        return bridge_id
+
+    def withdraw(self, bridge_id: int) -> None:
+        """What was posted is not wanted any more."""
+        if self.routes.close(bridge_id) is not None and self._link is not None:
+            self._link.cancel(bridge_id, "replaced")
+
+    def _send_own(self, method: str, params: Json, *, era: Era, on_answer: Callable[[Json], None]) -> int:
+        if self._link is None or self.gone.is_set():
+            raise ConnectionError("the server is gone")
+        call = self.routes.open(_OwnCall(on_answer), method=method, client_id=0, progress_token=None)
+        if era is Era.MODERN:
+            params = {**params, "_meta": envelope()}
+        try:
+            self._link.send(jsonrpc.request(call.bridge_id, method, params))
+        except BaseException:
+            self.routes.close(call.bridge_id)
+            raise
+        return call.bridge_id
+
     def notify(self, method: str) -> None:
         if self._link is not None:
             self._link.send(jsonrpc.notification(method))
+
+    def set_log_level(self, level: str) -> None:
+        """A legacy server has one level for all: the most talkative that any client wants; the rest is held back."""
+        if (
+            self.peer is None
+            or self.peer.era is Era.MODERN
+            or not isinstance(self.peer.capabilities.get("logging"), dict)
+        ):
+            return
+        if self._log_level is not None and LOG_LEVELS.index(self._log_level) <= LOG_LEVELS.index(level):
+            return
+        self._log_level = level
+        self.post("logging/setLevel", {"level": level}, era=Era.LEGACY)
 
     # -- the clients' side
 
     def submit(self, caller: Caller, message: Json) -> Call:
         """Sends a client's request on. Raises Refused; otherwise `caller` will be settled."""
-        peer, link = self.peer, self._link
-        if peer is None or link is None:
+        peer, client = self.peer, caller.client
+        if peer is None or self._link is None:
             raise Refused(jsonrpc.SERVER_DOWN, "the server is not running", status=503)
-        method: str = message["method"]
-        if not can_forward(method, client=caller.client, peer=peer):
+        method, params = message["method"], params_of(message)
+        if not can_forward(method):
             raise Refused(jsonrpc.METHOD_NOT_FOUND, f"Method not found: {shown(method, 100)}", status=200)
-        if len(self._routes) >= MAX_IN_FLIGHT:
+        if peer.era is Era.LEGACY and client.era is Era.MODERN:
+            if "requestState" in params:
+                return self._resume(caller, message)
+            if client.log_level in LOG_LEVELS:
+                self.set_log_level(str(client.log_level))
+        if len(self.routes) >= MAX_IN_FLIGHT:
             raise Refused(jsonrpc.BUSY, f"{MAX_IN_FLIGHT} calls are in flight already", status=503)
         token = meta_of(message).get("progressToken")
-        wants_progress = jsonrpc.is_id(token)
-        call = self._routes.open(
-            caller, method=method, client_id=message["id"], progress_token=token if wants_progress else None
-        )
-        params = params_for(
-            peer,
-            client=caller.client,
-            params=params_of(message),
-            progress_token=call.bridge_id if wants_progress else None,
+        in_rounds = peer.era is Era.MODERN and client.era is Era.LEGACY and method in ROUND_METHODS
+        call = self.routes.open(
+            caller,
+            method=method,
+            client_id=message["id"],
+            progress_token=token if jsonrpc.is_id(token) else None,
+            params=params if in_rounds or client.era is not peer.era else None,
         )
         try:
-            link.send(jsonrpc.request(call.bridge_id, method, params))
+            self.put_call(call, params, peer)
         except LinkBusy as error:
-            self._routes.close(call.bridge_id)
+            self.routes.close(call.bridge_id)
             raise Refused(jsonrpc.BUSY, str(error), status=503) from None
         except jsonrpc.Malformed as error:
-            self._routes.close(call.bridge_id)
+            self.routes.close(call.bridge_id)
             raise Refused(jsonrpc.INVALID_REQUEST, str(error), status=400) from None
         return call
 
+    def _resume(self, caller: Caller, message: Json) -> Call:
+        call = self._questions.resume(caller, message)
+        if call is None:
+            why = "this requestState is not known here, or not any more; call again without it"
+            raise Refused(jsonrpc.INVALID_PARAMS, why, status=400)
+        return call
+
+    def put_call(self, call: Call, params: Json, peer: Peer, extra: Json | None = None) -> None:
+        """Raises LinkBusy, Malformed."""
+        assert self._link is not None  # noqa: S101 - the caller has seen it
+        token = call.bridge_id if call.progress_token is not None else None
+        sent = params_for(peer, client=call.caller.client, params=params, progress_token=token)
+        self._link.send(jsonrpc.request(call.bridge_id, call.method, {**sent, **extra} if extra else sent))
+
     def cancel(self, call: Call, *, reason: str, code: int = jsonrpc.CANCELLED) -> None:
-        """Harmless for a call that is settled already."""
-        if self._routes.close(call.bridge_id) is None:
+        """Harmless for a call that is settled already, or that is somebody else's by now."""
+        if not self.routes.is_open(call):
             return
+        self.routes.close(call.bridge_id)
         if self._link is not None:
             self._link.cancel(call.bridge_id, reason)
         call.caller.settle(jsonrpc.error(call.client_id, code, reason))
 
     def cancel_by_client(self, client: Client, request_id: object) -> None:
-        call = self._routes.of_client(client, request_id)
+        call = self.routes.of_client(client, request_id)
         if call is not None:
             self.cancel(call, reason="cancelled by the client")
 
     def answer(self, client: Client, message: Json) -> bool:
         """A client answers what the server asked it. False when nothing of the kind was asked of this client."""
-        question = self._routes.answered(message.get("id"), client)
-        if question is None or self._link is None:
-            return False
-        self._send_quietly({**message, "id": question.server_id})
-        return True
+        return self._link is not None and self._questions.answer(client, message)
 
     # -- the server's side
 
@@ -199,65 +292,63 @@ class Hub:
 
     def on_unreadable(self, size_bytes: int, response_id: int | None) -> None:
         self._noise.say(_log, logging.WARNING, "a message of the server was dropped: %s", f"{size_bytes} bytes")
-        call = self._routes.close(response_id)
+        call = self.routes.close(response_id)
         if call is not None:
             why = f"the server's answer of {size_bytes} bytes is larger or denser than this bridge lets through"
             call.caller.settle(jsonrpc.error(call.client_id, jsonrpc.TOO_LARGE, why))
 
     def _on_response(self, message: Json) -> None:
-        call = self._routes.close(message.get("id"))
+        call = self.routes.get(message.get("id"))
         if call is None:
-            return  # cancelled or timed out meanwhile
+            return None  # cancelled or timed out meanwhile
+        client, peer = call.caller.client, self.peer
+        if peer is not None and peer.era is Era.MODERN and client.era is Era.LEGACY and call.params is not None:
+            answer = message.get("result")
+            if answer is not None and answer.get("resultType") == INPUT_REQUIRED:
+                return self._questions.next_round(call, answer)
+        self.routes.close(call.bridge_id)
         response = {**message, "id": call.client_id}
-        peer = self.peer
-        if peer is not None and call.caller.client is not _OWN:
-            response = response_for(call.caller.client, peer=peer, method=call.method, response=response)
+        if peer is not None and client is not _OWN:
+            response = response_for(client, peer=peer, method=call.method, response=response)
         call.caller.settle(response)
+        return None
 
     def _on_notification(self, message: Json, related: int | None) -> None:
         method, params = message["method"], params_of(message)
         if method == "notifications/progress":
-            call = self._routes.in_progress(params.get("progressToken"))
+            call = self.routes.in_progress(params.get("progressToken"))
             if call is not None:
                 call.caller.tell({**message, "params": {**params, "progressToken": call.progress_token}})
-        elif method == "notifications/cancelled":
-            withdrawn = self._routes.withdrawn(params.get("requestId"))
-            if withdrawn is not None:
-                token, call = withdrawn
-                call.caller.tell({**message, "params": {**params, "requestId": token}})
         elif method == "notifications/message":
-            call = self._routes.cause(related)
+            call = self.routes.cause(related, now=_now())
             if call is not None and wants_log(call.caller.client, params.get("level")):
                 call.caller.tell(message)
-        elif method == "notifications/tools/list_changed" and self.peer is not None:
-            self._on_tools_changed()
+        elif method == "notifications/cancelled":
+            self._questions.withdraw(message)
+        elif self.peer is not None and (method in ALL_LISTS or method == RESOURCE_UPDATED):
+            if method == "notifications/tools/list_changed":
+                self._on_tools_changed()  # whoever vouches for the tools passes it on
+            else:
+                meta = {k: v for k, v in meta_of(message).items() if k != SUBSCRIPTION_KEY}
+                rest = {k: v for k, v in params.items() if k != "_meta"}
+                self.board.publish(method, {**rest, "_meta": meta} if meta else rest)
 
     def _on_question(self, message: Json, related: int | None) -> None:
-        method, server_id = message["method"], message["id"]
-        if method == "ping":
-            self._send_quietly(jsonrpc.result(server_id, {}))
+        if message["method"] == "ping":
+            self.send_quietly(jsonrpc.result(message["id"], {}))
             return
-        capability = _ROUTABLE.get(method)
-        if capability is None:
-            self._send_quietly(jsonrpc.error(server_id, jsonrpc.METHOD_NOT_FOUND, f"Method not found: {method[:100]}"))
-            return
-        call = self._routes.cause(related)
-        if call is None:
-            why = "several clients are being served at once, and nothing says whose call this belongs to"
-        elif capability not in call.caller.client.capabilities:
-            why = f"the client whose call this belongs to does not offer {capability}"
-        else:
-            token = self._routes.ask(call, server_id)
-            if call.caller.tell({**message, "id": token}):
-                return
-            self._routes.answered(token, call.caller.client)
-            why = "the client whose call this belongs to cannot be reached before its answer"
-        self._send_quietly(jsonrpc.error(server_id, jsonrpc.METHOD_NOT_FOUND, why))
+        refusal = self._questions.put(message, self.routes.cause(related, now=_now()))
+        if refusal is not None:
+            self.send_quietly(refusal)
 
-    def _send_quietly(self, message: Json) -> None:
+    def send_quietly(self, message: Json) -> None:
         if self._link is None:
             return
         try:
             self._link.send(message)
         except (LinkBusy, jsonrpc.Malformed) as error:
             _log.warning("an answer to the server's request %s was dropped: %s", id_key(message.get("id"))[:80], error)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

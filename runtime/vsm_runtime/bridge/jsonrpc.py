@@ -5,9 +5,12 @@ keys, embedded newlines and numbers outside JSON cannot mean one thing here and 
 """
 
 import json
+import math
 import re
 from enum import Enum
 from typing import Any, Final
+
+import msgspec
 
 Json = dict[str, Any]
 
@@ -17,17 +20,20 @@ METHOD_NOT_FOUND: Final = -32601
 INVALID_PARAMS: Final = -32602
 INTERNAL_ERROR: Final = -32603
 
-# The band -32000..-32019 is the implementation's own; these are this bridge's.
-SERVER_DOWN: Final = -32000
+# JSON-RPC keeps -32768..-32000 for itself and MCP; these are this bridge's own.
+SERVER_DOWN: Final = -31000
 """There is no server to answer, or it went away before it did."""
-TIMED_OUT: Final = -32001
-CANCELLED: Final = -32003
-TOO_LARGE: Final = -32004
-BUSY: Final = -32005
+TIMED_OUT: Final = -31001
+CANCELLED: Final = -31002
+TOO_LARGE: Final = -31003
+BUSY: Final = -31004
 """A bound of this bridge is reached; the same call may succeed later."""
 
 MAX_VALUES = 300_000
 """In one message. Decoded, a dense message takes some twenty times its size; this keeps that below 50 MB."""
+_DECODE: Final = msgspec.json.Decoder().decode
+_ENCODE: Final = msgspec.json.Encoder().encode
+"""Both agree with `json` on every value that they accept, and refuse where they would not: but see _Infinite."""
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
@@ -48,7 +54,11 @@ def decode(data: bytes | bytearray) -> object:
     if len(data) > MAX_VALUES and _has_too_many_values(data):
         raise Malformed(f"more than {MAX_VALUES} values in one message")
     try:
-        return json.loads(data, parse_constant=_refuse_constant)
+        return _DECODE(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        pass  # whether it is wrong, and what is wrong with it, is for the slower one to say
+    try:
+        return json.loads(data, parse_constant=_refuse_constant, parse_float=_float)
     except RecursionError:
         raise Malformed("nested too deeply") from None
     except ValueError as error:
@@ -57,6 +67,10 @@ def decode(data: bytes | bytearray) -> object:
 
 def encode(message: Json) -> bytes:
     """One line without its end. Raises Malformed for a number outside JSON (1e999 is read as infinity)."""
+    try:
+        return _ENCODE(message)
+    except (TypeError, ValueError, RecursionError):
+        pass
     try:
         text = json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return text.encode()
@@ -132,6 +146,15 @@ def _is_error(value: object) -> bool:
     if not isinstance(value, dict) or not isinstance(value.get("message"), str):
         return False
     return isinstance(value.get("code"), int) and not isinstance(value["code"], bool)
+
+
+class _Infinite(float):
+    """1e999. msgspec would write null for a plain infinite float; what is no plain float it does not write at all."""
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    return _Infinite(value) if math.isinf(value) else value
 
 
 def _refuse_constant(name: str) -> object:

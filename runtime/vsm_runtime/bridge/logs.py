@@ -7,8 +7,11 @@ import sys
 import time
 
 MAX_SHOWN = 300
+MAX_NAME_SHOWN = 128
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+_calls = logging.getLogger("vsm_runtime.bridge.calls")
 
 
 def shown(text: object, limit: int = MAX_SHOWN) -> str:
@@ -39,14 +42,46 @@ class Throttle:
             log.log(level, template, shown(text))
 
 
+def call_line(
+    *,
+    method: str,
+    tool: str | None,
+    client: str,
+    outcome: str,
+    seconds: float,
+    bytes_in: int,
+    bytes_out: int,
+    traceparent: object = None,
+) -> None:
+    """One line per call, at DEBUG; else nothing is made of it.
+
+    `client` is the name that authentication gave, never a session id: who knows one can use the session.
+    """
+    if not _calls.isEnabledFor(logging.DEBUG):
+        return
+    fields = {
+        "method": shown(method, MAX_NAME_SHOWN),
+        "tool": None if tool is None else shown(tool, MAX_NAME_SHOWN),
+        "client": shown(client, MAX_NAME_SHOWN),
+        "outcome": outcome,
+        "ms": round(seconds * 1000, 3),
+        "bytesIn": bytes_in,
+        "bytesOut": bytes_out,
+        "traceparent": shown(traceparent, MAX_NAME_SHOWN) if isinstance(traceparent, str) else None,
+    }
+    _calls.debug("call", extra={"fields": fields})
+
+
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        entry = {
+        entry: dict[str, object] = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
             "level": record.levelname.lower(),
             "logger": record.name.removeprefix("vsm_runtime."),
             "message": record.getMessage(),
         }
+        # By `extra`; what is above cannot be replaced by it.
+        entry = {**entry, **getattr(record, "fields", {}), **entry}
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry, ensure_ascii=False)

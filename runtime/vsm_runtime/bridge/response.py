@@ -5,6 +5,7 @@ cancels its call at the server and nothing else; a server that says nothing for 
 """
 
 import asyncio
+import time
 
 from vsm_runtime.bridge import checks, jsonrpc, sse
 from vsm_runtime.bridge.asgi import (
@@ -24,11 +25,13 @@ from vsm_runtime.bridge.jsonrpc import Json
 from vsm_runtime.bridge.routes import Call
 
 KEEPALIVE_SECONDS = 10.0
+QUESTION_SECONDS = 600.0
+"""While the server waits for its client's answer: a person may have to give it."""
 LONGEST_CALL_SECONDS = 3600.0
 """However much progress it reports."""
 WATCH_AFTER_SECONDS = 0.05
 """Most calls are answered before it would pay to watch whether the client is still there."""
-_STREAM_HEADERS: Headers = [
+STREAM_HEADERS: Headers = [
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
@@ -83,8 +86,9 @@ class Response:
             self._hub.cancel(self._call, reason=why, code=jsonrpc.TIMED_OUT)
 
     def _seconds_left(self) -> float:
-        silence_ends = self._exchange.last_sign + self._timeout_seconds
-        return min(silence_ends, self._exchange.begun + LONGEST_CALL_SECONDS) - asyncio.get_running_loop().time()
+        patience = max(self._timeout_seconds, QUESTION_SECONDS) if self._call.questions else self._timeout_seconds
+        silence_ends = self._exchange.last_sign + patience
+        return min(silence_ends, self._exchange.begun + LONGEST_CALL_SECONDS) - time.monotonic()
 
     async def _answer(self) -> None:
         status, body = self._take()
@@ -95,6 +99,7 @@ class Response:
         outcome = self._exchange.take_outcome()
         status = http_status(outcome["error"]["code"], self._exchange.client) if "error" in outcome else 200
         body, memory = _encoded(outcome), self._request.memory
+        self._exchange.answer_bytes = len(body)
         memory.release()
         try:
             memory.need(len(body))
@@ -105,7 +110,7 @@ class Response:
 
     async def _stream(self) -> None:
         send, exchange = self._request.send, self._exchange
-        await begin(send, 200, _STREAM_HEADERS)
+        await begin(send, 200, STREAM_HEADERS)
         while True:
             if not exchange.messages and not exchange.settled:
                 await write(send, sse.KEEPALIVE, more=True)

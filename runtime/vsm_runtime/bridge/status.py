@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from vsm_runtime.bridge.eras import Peer
-from vsm_runtime.bridge.handshake import ToolList
 from vsm_runtime.bridge.jsonrpc import Json
 from vsm_runtime.bridge.link import Ending
+from vsm_runtime.bridge.toolbook import ToolBook
 
 MAX_LISTED_TOOLS = 250
 """Names in /status; the count and the hash are always of all."""
@@ -19,6 +19,8 @@ class State(StrEnum):
     STARTING = "starting"
     READY = "ready"
     BACKOFF = "backoff"
+    BLOCKED = "blocked"
+    """It runs no more: its tools are not those that were admitted."""
 
 
 class Reason(StrEnum):
@@ -34,6 +36,10 @@ class Reason(StrEnum):
     """It ran, and did not complete the handshake and tools/list in time."""
     HANDSHAKE_ERROR = "HandshakeError"
     """It answered the handshake with an error or with something else than MCP."""
+    TOOLS_CHANGED = "ToolsChanged"
+    """It offers other tools than those that were admitted."""
+    TOOLS_NOT_ADMITTED = "ToolsNotAdmitted"
+    """Nobody has admitted its tools yet, and that is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,24 @@ class Failure:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Why a server that could run may not."""
+
+    reason: Reason
+    expected: str | None
+    observed: str
+
+    def to_json(self) -> Json:
+        return {"reason": self.reason.value, "expected": self.expected, "observed": self.observed}
+
+    @property
+    def sentence(self) -> str:
+        if self.reason is Reason.TOOLS_NOT_ADMITTED:
+            return f"nobody has admitted its tools yet ({self.observed})"
+        return f"its tools are not those that were admitted: {self.expected} was, {self.observed} is"
+
+
 @dataclass(slots=True)
 class Status:
     """Written by the supervisor only."""
@@ -63,7 +87,9 @@ class Status:
     state: State = State.STARTING
     peer: Peer | None = None
     """As it last introduced itself; kept while it is down."""
-    tools: ToolList | None = None
+    tools: ToolBook | None = None
+    """As last seen, admitted or not."""
+    blocked: Blocked | None = None
     restarts: int = 0
     consecutive_failures: int = 0
     last_failure: Failure | None = None
@@ -74,6 +100,8 @@ class Status:
         """One sentence for people; empty when the server is ready."""
         if self.state is State.READY:
             return ""
+        if self.blocked is not None:
+            return f"the server is stopped: {self.blocked.sentence}"
         if self.last_failure is None:
             return "the server is starting"
         what = f"{self.last_failure.reason.value}: {self.last_failure.message}"
@@ -97,5 +125,6 @@ class Status:
             else None,
             "restarts": self.restarts,
             "consecutiveFailures": self.consecutive_failures,
+            "blocked": self.blocked.to_json() if self.blocked else None,
             "lastFailure": self.last_failure.to_json() if self.last_failure else None,
         }

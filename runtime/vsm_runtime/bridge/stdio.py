@@ -1,97 +1,83 @@
 """A server on stdio, started by the launcher next to it: two pipes that we make, one connection that is our lease.
 
 The server's ends of the pipes go to the launcher over its socket; ours stay descriptions of our own, which nobody on
-the untrusted side can make blocking. The server is gone as soon as it closes stdout, or the launcher lets go of the
-connection, or says on its control socket that nothing runs any more; whichever comes first.
+the untrusted side can make blocking. The server is gone as soon as it closes stdout, or the launcher says how it ended,
+or lets go of the connection; whichever comes first.
 """
 
 import array
 import asyncio
 import contextlib
-import logging
 import os
 import socket
 from io import FileIO
 
 from vsm_runtime.bridge import jsonrpc
-from vsm_runtime.bridge.control import ControlChannel, LauncherStatus
 from vsm_runtime.bridge.framing import LineSplitter, Oversized, response_id
 from vsm_runtime.bridge.jsonrpc import Json
+from vsm_runtime.bridge.lease import LauncherBusy, Lease
 from vsm_runtime.bridge.link import ConnectFailed, Ending, LinkBusy, Receiver
-from vsm_runtime.bridge.logs import shown
 
-_log = logging.getLogger(__name__)
 HELLO_SECONDS = 5.0
 SOCKET_POLL_SECONDS = 0.05
+BUSY_POLL_SECONDS = 0.2
 ENDING_SECONDS = 15.0
 """Longer than the launcher's whole ladder: stdin closed, SIGTERM, SIGKILL, sweep."""
 
 
 class StdioConnector:
-    """Asks the launcher for a child, again and again as the supervisor says."""
+    """Asks the launcher for children: one for each call of `connect`, and calls may overlap."""
 
-    def __init__(self, *, socket_path: str, control: ControlChannel, max_message_bytes: int) -> None:
+    def __init__(self, *, socket_path: str, max_message_bytes: int) -> None:
         self._socket_path = socket_path
-        self._control = control
         self._max_message_bytes = max_message_bytes
 
     async def connect(self, receiver: Receiver) -> "StdioLink":
-        """Waits for the launcher's socket to appear: the containers of a pod start in no order."""
-        lease = await self._reach_launcher()
-        try:
-            await self._control.reachable()
-            stdin, stdout = _send_pipes(lease)
+        """Waits for the launcher's socket to appear: the containers of a pod start in no order.
+
+        Waits as well, for as long as a child may take to leave, when there is no room: after a crash of ours the child
+        that we had is still on its way out.
+        """
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + ENDING_SECONDS
+        while True:
             try:
-                start = await self._start_number(lease)
-                link = StdioLink(receiver, self._control, start=start, max_message_bytes=self._max_message_bytes)
-                await link.take_over(lease, stdin=stdin, stdout=stdout)
-            except BaseException:
-                stdin.close()
-                stdout.close()
-                raise
+                return await self._ask(receiver)
+            except LauncherBusy:
+                if loop.time() >= give_up:
+                    raise
+                await asyncio.sleep(BUSY_POLL_SECONDS)
+
+    async def _ask(self, receiver: Receiver) -> "StdioLink":
+        connection = await self._reach_launcher()
+        try:
+            stdin, stdout = _send_pipes(connection)
         except OSError as error:
-            lease.close()
+            connection.close()
             raise ConnectFailed(f"the launcher cannot be asked for a server: {error}") from error
+        link = StdioLink(receiver, Lease(), max_message_bytes=self._max_message_bytes)
+        try:
+            await link.take_over(connection, stdin=stdin, stdout=stdout)
         except BaseException:
-            lease.close()
+            link.drop()
             raise
         return link
 
     async def _reach_launcher(self) -> socket.socket:
-        loop = asyncio.get_running_loop()
         while True:
-            lease = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            lease.setblocking(False)
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.setblocking(False)
             try:
-                await loop.sock_connect(lease, self._socket_path)
-            except (FileNotFoundError, ConnectionRefusedError):
-                lease.close()
+                # A local connect is done at once or refused; EAGAIN is a full queue, which asyncio takes for success.
+                connection.connect(self._socket_path)
+            except (FileNotFoundError, ConnectionRefusedError, BlockingIOError):
+                connection.close()
                 await asyncio.sleep(SOCKET_POLL_SECONDS)
-            except BaseException as error:
-                lease.close()
-                if isinstance(error, OSError):
-                    raise ConnectFailed(f"cannot connect to the launcher at {self._socket_path}: {error}") from error
-                raise
+            except OSError as error:
+                connection.close()
+                raise ConnectFailed(f"cannot connect to the launcher at {self._socket_path}: {error}") from error
             else:
-                return lease
-
-    async def _start_number(self, lease: socket.socket) -> int:
-        loop = asyncio.get_running_loop()
-        line = b""
-        try:
-            async with asyncio.timeout(HELLO_SECONDS):
-                while not line.endswith(b"\n") and len(line) < 4096:
-                    chunk = await loop.sock_recv(lease, 4096)
-                    if not chunk:
-                        break
-                    line += chunk
-            answer = jsonrpc.decode(line)
-        except (TimeoutError, jsonrpc.Malformed):
-            answer = None
-        if not isinstance(answer, dict) or not isinstance(answer.get("start"), int):
-            why = answer.get("error") if isinstance(answer, dict) else None
-            raise ConnectFailed(f"the launcher did not start the server: {shown(why or 'it gave no answer')}")
-        return int(answer["start"])
+                return connection
 
 
 def _send_pipes(lease: socket.socket) -> tuple[FileIO, FileIO]:
@@ -117,23 +103,32 @@ def _send_pipes(lease: socket.socket) -> tuple[FileIO, FileIO]:
 class StdioLink:
     """One life of the child, from its start to the end of its process group."""
 
-    def __init__(self, receiver: Receiver, control: ControlChannel, *, start: int, max_message_bytes: int) -> None:
+    def __init__(self, receiver: Receiver, lease: Lease, *, max_message_bytes: int) -> None:
         self._receiver: Receiver | None = receiver
-        self._control = control
-        self._start = start
+        self._lease = lease
         self._max_message_bytes = max_message_bytes
         self._splitter = LineSplitter(max_message_bytes)
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
         self._stdin: asyncio.WriteTransport | None = None
         self._stdout: asyncio.ReadTransport | None = None
-        self._lease: asyncio.Transport | None = None
 
-    async def take_over(self, lease: socket.socket, *, stdin: FileIO, stdout: FileIO) -> None:
+    async def take_over(self, connection: socket.socket, *, stdin: FileIO, stdout: FileIO) -> None:
+        """Returns once the child runs. Raises ConnectFailed."""
         loop = asyncio.get_running_loop()
-        self._stdin, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, stdin)
-        self._stdout, _ = await loop.connect_read_pipe(lambda: _Output(self), stdout)
-        self._lease, _ = await loop.create_unix_connection(lambda: _Lease(self), sock=lease)
-        self._control.on_change = self._on_status
-        self._on_status(self._control.latest)
+        unclaimed = [stdout, stdin]  # a transport closes what it was given, however that goes
+        try:
+            await loop.create_unix_connection(lambda: self._lease, sock=connection)
+            await self._lease.started(timeout_seconds=HELLO_SECONDS)
+            self._stdin, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, unclaimed.pop())
+            self._stdout, _ = await loop.connect_read_pipe(lambda: _Output(self), unclaimed.pop())
+        except BaseException:
+            for pipe in unclaimed:
+                pipe.close()
+            raise
+        self._lease.on_gone = self._on_lease_end
+        if self._lease.over:
+            self._on_lease_end()
 
     # -- Link
 
@@ -141,9 +136,19 @@ class StdioLink:
         data = jsonrpc.encode(message)
         if self._stdin is None or self._stdin.is_closing():
             return  # on_gone settles whoever waits
-        if self._stdin.get_write_buffer_size() + len(data) > self._max_message_bytes + (1 << 20):
+        waiting_bytes = self._stdin.get_write_buffer_size() + self._gathered_bytes
+        if waiting_bytes + len(data) > self._max_message_bytes + (1 << 20):
             raise LinkBusy("the server does not read what it is sent")
-        self._stdin.write(data + b"\n")
+        if not self._gathered:
+            asyncio.get_running_loop().call_soon(self._write_gathered)
+        self._gathered.append(data)
+        self._gathered_bytes += len(data)
+
+    def _write_gathered(self) -> None:
+        """Once in a turn of the loop: writing is what a call costs most, and waking the server comes next."""
+        gathered, self._gathered, self._gathered_bytes = self._gathered, [], 0
+        if self._stdin is not None and not self._stdin.is_closing():
+            self._stdin.write(b"\n".join((*gathered, b"")))
 
     def cancel(self, request_id: int, reason: str) -> None:
         with contextlib.suppress(LinkBusy):
@@ -152,17 +157,25 @@ class StdioLink:
 
     async def close(self) -> Ending:
         self._receiver = None
-        for transport in (self._stdin, self._lease):
-            # What the server has not read by now it never will; abort, since close waits for it to read. A transport
-            # whose other end went away has closed itself, and does not bear a second end.
-            if transport is not None and not transport.is_closing():
-                transport.abort()
-        ending = await self._control.ending_of(self._start, timeout_seconds=ENDING_SECONDS)
+        try:
+            if self._stdin is not None and not self._stdin.is_closing():
+                # What the server has not read by now it never will; abort, since close waits for it to read. A
+                # transport whose other end went away has closed itself, and does not bear a second end.
+                self._stdin.abort()
+            self._lease.let_go()
+            ending = await self._lease.ending(timeout_seconds=ENDING_SECONDS)
+        finally:
+            self.drop()
+        return ending or Ending("the server's container ended, or its launcher does not answer")
+
+    def drop(self) -> None:
+        """Lets go of everything at once; the launcher ends the child."""
+        self._receiver = None
+        self._lease.drop()
+        if self._stdin is not None and not self._stdin.is_closing():
+            self._stdin.abort()
         if self._stdout is not None:
             self._stdout.close()
-        if self._control.on_change == self._on_status:
-            self._control.on_change = lambda _: None
-        return ending or Ending("the server's container ended, or its launcher does not answer")
 
     # -- events
 
@@ -183,14 +196,14 @@ class StdioLink:
                 message = line[:400].decode(errors="replace")
             receiver.on_message(message, None)
 
+    def _on_lease_end(self) -> None:
+        # What it still wrote to stdout was there before, and is read in this same round of the loop.
+        asyncio.get_running_loop().call_soon(self.on_gone)
+
     def on_gone(self) -> None:
         receiver, self._receiver = self._receiver, None
         if receiver is not None:
             receiver.on_gone()
-
-    def _on_status(self, status: LauncherStatus | None) -> None:
-        if status is not None and (status.starts > self._start or not status.running) and status.starts >= self._start:
-            self.on_gone()
 
 
 class _Output(asyncio.Protocol):
@@ -201,16 +214,6 @@ class _Output(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._link.on_output(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        self._link.on_gone()
-
-
-class _Lease(asyncio.Protocol):
-    """The launcher says nothing more here; it only lets go."""
-
-    def __init__(self, link: StdioLink) -> None:
-        self._link = link
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._link.on_gone()

@@ -7,6 +7,8 @@ how we know at once. A server that merely closes idle connections accepts the ne
 import asyncio
 import contextlib
 import logging
+import re
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,21 +19,26 @@ from vsm_runtime.bridge.eras import VERSION_KEY
 from vsm_runtime.bridge.jsonrpc import Json, meta_of, params_of
 from vsm_runtime.bridge.link import Ending, LinkBusy, Receiver
 from vsm_runtime.bridge.logs import shown
+from vsm_runtime.bridge.toolbook import ToolBook, as_header, mirrored
 
 _log = logging.getLogger(__name__)
 CONNECT_POLL_SECONDS = 0.1
 WIRE_PAUSE_SECONDS = 0.1
+STREAM_PAUSE_SECONDS = 1.0
 MAX_POSTS = 512
 _TIMEOUT = httpx.Timeout(connect=5.0, read=None, write=60.0, pool=5.0)
 """Reading has no limit of its own: calls have theirs, and cancelling one closes its POST."""
+_TRACE = ("traceparent", "tracestate", "baggage")
+_VISIBLE = re.compile(r"[ -~]{1,8192}\Z")
 _NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 
 
 class UpstreamConnector:
     """Waits until something listens."""
 
-    def __init__(self, url: str, *, max_message_bytes: int) -> None:
+    def __init__(self, url: str, *, tools: Callable[[], ToolBook | None], max_message_bytes: int) -> None:
         self._url = url
+        self._tools = tools
         self._max_message_bytes = max_message_bytes
 
     async def connect(self, receiver: Receiver) -> "UpstreamLink":
@@ -43,7 +50,10 @@ class UpstreamConnector:
             except OSError:
                 await asyncio.sleep(CONNECT_POLL_SECONDS)
             else:
-                return UpstreamLink(self._url, receiver, (reader, writer), max_message_bytes=self._max_message_bytes)
+                wire = (reader, writer)
+                return UpstreamLink(
+                    self._url, receiver, wire, tools=self._tools, max_message_bytes=self._max_message_bytes
+                )
 
 
 class UpstreamLink:
@@ -55,9 +65,11 @@ class UpstreamLink:
         receiver: Receiver,
         wire: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         *,
+        tools: Callable[[], ToolBook | None],
         max_message_bytes: int,
     ) -> None:
         self._url = url
+        self._tools = tools
         self._receiver: Receiver | None = receiver
         self._max_message_bytes = max_message_bytes
         self._session_id: str | None = None
@@ -71,6 +83,8 @@ class UpstreamLink:
         self._posts: set[asyncio.Task[None]] = set()
         self._by_request: dict[object, asyncio.Task[None]] = {}
         self._wire = asyncio.create_task(self._hold_wire(wire))
+        self._unasked: asyncio.Task[None] | None = None
+        """The stream on which a legacy server says what nobody asked for just now."""
 
     # -- Link
 
@@ -78,6 +92,8 @@ class UpstreamLink:
         if len(self._posts) >= MAX_POSTS:
             raise LinkBusy("the server does not answer what it was sent")
         body = jsonrpc.encode(message)
+        if message.get("method") == "notifications/initialized":
+            self._unasked = asyncio.create_task(self._hear())
         task = asyncio.create_task(self._post(message, body))
         self._posts.add(task)
         task.add_done_callback(self._posts.discard)
@@ -97,10 +113,10 @@ class UpstreamLink:
 
     async def close(self) -> Ending:
         self._receiver = None
-        self._wire.cancel()
-        for task in list(self._posts):
+        tasks = [self._wire, *self._posts, *([self._unasked] if self._unasked else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(self._wire, *self._posts, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._http.aclose()
         return Ending(self._why_gone)
 
@@ -127,6 +143,22 @@ class UpstreamLink:
             except OSError as error:
                 return self._gone(f"the server stopped listening on {parts.hostname}:{parts.port}: {error.strerror}")
             await asyncio.sleep(WIRE_PAUSE_SECONDS)
+
+    async def _hear(self) -> None:
+        """For as long as the server offers such a stream."""
+        headers = {**self._session_headers(), "accept": "text/event-stream", "accept-encoding": "identity"}
+        while self._receiver is not None:
+            try:
+                async with self._http.stream("GET", self._url, headers=headers) as response:
+                    if response.status_code != 200:
+                        return  # it has none, as it may
+                    parser = sse.EventParser(self._max_message_bytes)
+                    async for chunk in response.aiter_raw():
+                        for data in parser.feed(chunk):
+                            self._deliver(data, None)
+            except (httpx.HTTPError, sse.EventTooLarge) as error:
+                _log.debug("the server's own stream broke off: %s", shown(error))
+            await asyncio.sleep(STREAM_PAUSE_SECONDS)
 
     async def _post(self, message: Json, body: bytes) -> None:
         request_id = message.get("id") if "method" in message else None
@@ -185,15 +217,32 @@ class UpstreamLink:
     def _headers(self, message: Json) -> dict[str, str]:
         headers = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
         headers["accept-encoding"] = "identity"
-        version = meta_of(message).get(VERSION_KEY)
+        meta = meta_of(message)
+        headers |= {key: meta[key] for key in _TRACE if isinstance(meta.get(key), str) and _VISIBLE.match(meta[key])}
+        version = meta.get(VERSION_KEY)
         if isinstance(version, str):
             method = message["method"]
             headers |= {"mcp-protocol-version": version, "mcp-method": method}
             name = params_of(message).get(_NAMED_BY.get(method, ""))
             if isinstance(name, str):
                 headers["mcp-name"] = encode_header(name)
-        elif self._version is not None:
-            headers["mcp-protocol-version"] = self._version
-            if self._session_id is not None:
-                headers["mcp-session-id"] = self._session_id
+                headers |= self._mirrors(message, name)
+        else:
+            headers |= self._session_headers()
         return headers
+
+    def _session_headers(self) -> dict[str, str]:
+        """Of a legacy server, once there is a session."""
+        if self._version is None:
+            return {}
+        session = {"mcp-session-id": self._session_id} if self._session_id is not None else {}
+        return {"mcp-protocol-version": self._version, **session}
+
+    def _mirrors(self, message: Json, name: str) -> dict[str, str]:
+        """The arguments that the tool wants repeated in headers."""
+        book = self._tools()
+        if message["method"] != "tools/call" or book is None:
+            return {}
+        arguments = params_of(message).get("arguments")
+        pairs = ((header, mirrored(arguments, path)) for header, path in book.mirrors.get(name, ()))
+        return {header: encode_header(as_header(value)) for header, value in pairs if value is not None}

@@ -1,7 +1,7 @@
 """The official MCP client, as a program: JSON in on stdin, JSON out on stdout.
 
-In: {"servers": [{"url", "calls": [[tool, arguments]...]}]}. All servers are asked side by side, and answered for in the
-same order; what one of them does wrong is its own "error".
+In: {"servers": [{"url", "calls": [[tool, arguments]...], "token"}], "mode"}. All servers are asked side by side, and
+answered for in the same order; what one of them does wrong is its own "error".
 """
 
 import asyncio
@@ -10,7 +10,9 @@ import sys
 import traceback
 from typing import Any
 
+import httpx2
 from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
 
 _READ_SECONDS = 60.0
 
@@ -23,7 +25,12 @@ async def main() -> None:
 
 async def _ask(server: dict[str, Any], mode: str) -> dict[str, Any]:
     try:
-        async with Client(server["url"], mode=mode, read_timeout_seconds=_READ_SECONDS) as client:
+        async with (
+            httpx2.AsyncClient(headers=_authorization(server), timeout=_READ_SECONDS) as http,
+            Client(
+                streamable_http_client(server["url"], http_client=http), mode=mode, read_timeout_seconds=_READ_SECONDS
+            ) as client,
+        ):
             info = client.server_info
             return {
                 "protocolVersion": client.protocol_version,
@@ -33,6 +40,10 @@ async def _ask(server: dict[str, Any], mode: str) -> dict[str, Any]:
             }
     except Exception:  # noqa: BLE001 - whatever it is, it belongs to this server's answer
         return {"error": traceback.format_exc()}
+
+
+def _authorization(server: dict[str, Any]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {server['token']}"} if server.get("token") else {}
 
 
 async def _tool_names(client: Client) -> list[str]:

@@ -16,6 +16,7 @@ import sys
 import time
 
 SLOW_START = "/tmp/slow-start"
+LEARNED = os.path.expanduser("~/.learned")
 MAX_MEBIBYTES = 4096
 MAX_FORKS = 600
 
@@ -24,6 +25,7 @@ def facts(_):
     with open("/proc/self/status") as lines:
         status = dict(line.rstrip("\n").split(":\t", 1) for line in lines if ":\t" in line)
     return {
+        "pid": os.getpid(),
         "uids": [int(uid) for uid in status["Uid"].split()],
         "gids": [int(gid) for gid in status["Gid"].split()],
         "noNewPrivileges": int(status["NoNewPrivs"]),
@@ -154,9 +156,23 @@ def echo(asked):
     return {"said": asked["say"]}
 
 
+def learn(asked):
+    """What nobody has asked for: from now on, and in later lives, more tools are listed."""
+    with open(LEARNED, "w") as file:
+        file.write("\n".join(asked["names"]))
+    return {"learned": asked["names"]}
+
+
+def learned():
+    if not os.path.exists(LEARNED):
+        return []
+    with open(LEARNED) as file:
+        return file.read().split()
+
+
 TOOLS = {
     "facts": facts, "write": write, "connect": connect, "resolve": resolve, "ask_dns": ask_dns,
-    "allocate": allocate, "leave": leave, "fork": fork, "echo": echo,
+    "allocate": allocate, "leave": leave, "fork": fork, "echo": echo, "learn": learn,
 }  # fmt: skip
 
 
@@ -168,9 +184,9 @@ def answer(message):
     if method == "initialize":
         info = {"name": "probe", "version": os.environ.get("PROBE_VERSION", "1.0.0")}
         version = params.get("protocolVersion", "2025-06-18")
-        result = {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info}
+        result = {"protocolVersion": version, "capabilities": {"tools": {"listChanged": True}}, "serverInfo": info}
     elif method == "tools/list":
-        result = {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in TOOLS]}
+        result = {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in [*TOOLS, *learned()]]}
     elif method == "tools/call" and params.get("name") in TOOLS:
         said = TOOLS[params["name"]](params.get("arguments") or {})
         result = {"content": [{"type": "text", "text": json.dumps(said)}]}
@@ -203,8 +219,12 @@ if os.path.exists(SLOW_START):
         time.sleep(float(pause.read() or 0))
 if sys.argv[1:2] == ["--http"]:
     http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), Handler).serve_forever()
+before = learned()
 for line in sys.stdin:
     reply = answer(json.loads(line))
     if reply is not None:
         sys.stdout.write(json.dumps(reply) + "\n")
-        sys.stdout.flush()
+    if learned() != before:
+        before = learned()
+        sys.stdout.write('{"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}\n')
+    sys.stdout.flush()

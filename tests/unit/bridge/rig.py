@@ -46,6 +46,17 @@ def alive(pid: int) -> bool:
         return False
 
 
+def children_of(parent: int) -> list[int]:
+    """The living ones, the oldest first."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            fields = path.read_text().rpartition(")")[2].split()
+            if int(fields[1]) == parent and fields[0] != "Z":
+                found.append((int(fields[19]), int(path.parent.name)))  # clock ticks at its start, process id
+    return [pid for _, pid in sorted(found)]
+
+
 @dataclass
 class Rig:
     """Starts what it is asked for and ends all of it."""
@@ -63,14 +74,13 @@ class Rig:
 
     def start_launcher(self, command: list[str], *options: str) -> None:
         argv = [sys.executable, "-I", str(ROOT / "runtime/vsm_runtime/launcher.py")]
-        argv += ["--socket", str(self.directory / "server.sock"), "--control", str(self.directory / "control.sock")]
+        argv += ["--socket", str(self.directory / "server.sock")]
         argv += options or ("--stdin-grace-seconds", "0.5", "--term-grace-seconds", "0.5")
         self.launcher = self._spawn([*argv, "--", *command], "launcher.log")
 
     def start_bridge(self, **settings: str) -> "Rig":
         environment = {
             "SOCKET": str(self.directory / "server.sock"),
-            "CONTROL": str(self.directory / "control.sock"),
             "HOST": "127.0.0.1",
             "PORT": "0",
             "ADMIN_PORT": "0",
@@ -138,22 +148,18 @@ class Rig:
         failure = self.status()["lastFailure"]
         return failure if failure and failure["message"] != "the server has just ended" else None
 
+    def children(self) -> list[int]:
+        """The launcher's, the oldest first: those that it started, and orphans that it inherited."""
+        assert self.launcher is not None
+        return children_of(self.launcher.pid)
+
     def child_pid(self) -> int:
-        with socket_to(self.directory / "control.sock") as connection, connection.makefile() as lines:
-            return int(json.loads(lines.readline())["pid"])
+        """The oldest one's; 0 while there is none."""
+        return next(iter(self.children()), 0)
 
     def rss_bytes(self) -> int:
         assert self.bridge is not None
         return int(Path(f"/proc/{self.bridge.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def socket_to(path: Path) -> Any:
-    import socket  # noqa: PLC0415
-
-    connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(DEADLINE_SECONDS)
-    connection.connect(str(path))
-    return connection
 
 
 class RawClient:

@@ -42,7 +42,7 @@ async def test_answer_over_the_limit_is_an_error_for_its_client_only(shared: Rig
         await client.call("echo")
         before = shared.rss_bytes()
         answer = await client.call("flood", size=size)
-        assert answer["error"]["code"] == -32004
+        assert answer["error"]["code"] == -31003
         assert text_of(await client.call("echo", x=1)) == '{"x": 1}'
     assert shared.rss_bytes() - before < 4 * LIMIT
 
@@ -57,7 +57,7 @@ async def test_answer_of_too_many_values_is_an_error(shared: Rig) -> None:
     async with RawClient(shared) as client:
         await client.initialize()
         answer = await client.call("values", count=330_000)
-        assert answer["error"]["code"] == -32004
+        assert answer["error"]["code"] == -31003
         assert text_of(await client.call("echo", x=1)) == '{"x": 1}'
 
 
@@ -72,7 +72,7 @@ async def test_body_over_the_limit_is_refused(shared: Rig, declared: bool) -> No
     async with httpx.AsyncClient(timeout=DEADLINE_SECONDS, trust_env=False) as http:
         response = await http.post(shared.url, content=body if declared else pieces(), headers=HEADERS)
     assert response.status_code == 413
-    assert response.json()["error"]["code"] == -32004
+    assert response.json()["error"]["code"] == -31003
 
 
 async def test_body_that_is_declared_too_large_is_refused_before_it_is_sent(shared: Rig) -> None:
@@ -133,7 +133,7 @@ async def test_server_that_does_not_read_makes_new_calls_fail_and_no_others_wait
         pending = [asyncio.create_task(client.post(call("echo", text="x" * 900_000))) for _ in range(6)]
         done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
         answer = answer_of(done.pop().result())
-        assert answer["error"]["code"] == -32005
+        assert answer["error"]["code"] == -31004
         assert "does not read" in answer["error"]["message"]
         for task in pending:
             task.cancel()

@@ -48,7 +48,9 @@ async def test_headers_decide(shared: Rig, headers: dict[str, str], status: int)
         pytest.param(b"{", -32700, id="not JSON"),
         pytest.param(b"[" * 100_000, -32700, id="too deep"),
         pytest.param(b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":NaN}}', -32700, id="NaN"),
-        pytest.param(b"[" + json.dumps(PING).encode() + b"]", -32600, id="batch"),
+        pytest.param(b"[]", -32600, id="empty batch"),
+        pytest.param(b"[" + b",".join([json.dumps(PING).encode()] * 33) + b"]", -32600, id="long batch"),
+        pytest.param(b"[1]", -32600, id="batch of no message"),
         pytest.param(b'{"id":1,"method":"ping"}', -32600, id="no version"),
         pytest.param(b'{"jsonrpc":"2.0","id":null,"method":"ping"}', -32600, id="null id"),
         pytest.param(b'{"jsonrpc":"2.0","id":true,"method":"ping"}', -32600, id="boolean id"),
@@ -67,10 +69,20 @@ async def test_malformed_body_is_a_bad_request(shared: Rig, body: bytes, code: i
     assert response.json()["error"]["code"] == code
 
 
-@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
-async def test_only_posts_are_allowed(shared: Rig, method: str) -> None:
-    response = await send(shared, method, headers=HEADERS)
-    assert (response.status_code, response.headers["allow"]) == (405, "POST")
+@pytest.mark.parametrize(
+    ("method", "version", "allowed"),
+    [
+        ("PUT", "2025-11-25", "POST, GET, DELETE"),
+        ("GET", MODERN, "POST"),
+        ("DELETE", MODERN, "POST, GET"),
+        ("DELETE", "2025-11-25", "POST, GET"),
+    ],
+)
+async def test_methods_of_another_era_or_without_a_session_are_not_allowed(
+    shared: Rig, method: str, version: str, allowed: str
+) -> None:
+    response = await send(shared, method, headers={**HEADERS, "MCP-Protocol-Version": version})
+    assert (response.status_code, response.headers["allow"]) == (405, allowed)
 
 
 async def test_other_paths_are_not_found(shared: Rig) -> None:
@@ -106,7 +118,7 @@ class TestLegacy:
     async def test_only_what_the_bridge_can_carry_is_promised(self, shared: Rig) -> None:
         async with RawClient(shared) as client:
             result = (await client.initialize())["result"]
-        assert result["capabilities"] == {"tools": {}, "logging": {}}
+        assert result["capabilities"] == {"tools": {"listChanged": True}, "logging": {}}
 
     async def test_notifications_are_accepted(self, shared: Rig) -> None:
         async with RawClient(shared) as client:
@@ -138,13 +150,51 @@ class TestLegacy:
         assert json.loads(text_of(answer_of(response)))["x"] == "\ud800"
 
 
+class TestBatches:
+    """Only 2025-03-26 knows them."""
+
+    async def test_every_request_of_a_batch_is_answered_in_one_body(self, shared: Rig) -> None:
+        batch = [
+            call("echo", request_id="a", n=1),
+            {"jsonrpc": "2.0", "method": "notifications/initialized"},
+            request("tools/list", request_id=2),
+            request("x/unknown", request_id=3),
+            call("ask", request_id=4),
+        ]
+        async with RawClient(shared) as client:
+            await client.initialize(version="2025-03-26", capabilities={"sampling": {}})
+            response = await client.post(batch)
+        answers = {answer["id"]: answer for answer in response.json()}
+        assert text_of(answers["a"]) == '{"n": 1}'
+        assert "echo" in [tool["name"] for tool in answers[2]["result"]["tools"]]
+        assert answers[3]["error"]["code"] == -32601
+        assert "cannot be reached before its answer" in text_of(answers[4])
+
+    async def test_batch_of_notifications_gets_no_body(self, shared: Rig) -> None:
+        async with RawClient(shared) as client:
+            await client.initialize(version="2025-03-26")
+            response = await client.post([{"jsonrpc": "2.0", "method": "notifications/initialized"}])
+        assert (response.status_code, response.content) == (202, b"")
+
+    async def test_initialize_may_not_be_in_a_batch(self, shared: Rig) -> None:
+        response = await send(shared, headers=HEADERS, content=json.dumps([request("initialize")]))
+        assert response.status_code == 400
+
+    async def test_other_versions_are_told_so(self, shared: Rig) -> None:
+        async with RawClient(shared) as client:
+            await client.initialize(version="2025-11-25")
+            response = await client.post([PING])
+        assert response.status_code == 400
+        assert "only 2025-03-26 knows batches" in response.json()["error"]["message"]
+
+
 class TestModern:
     async def test_discover_tells_versions_capabilities_and_who_the_server_is(self, shared: Rig) -> None:
         message, headers = modern("server/discover")
         async with RawClient(shared) as client:
             result = (await client.post(message, **headers)).json()["result"]
         assert result["supportedVersions"][0] == MODERN
-        assert result["capabilities"] == {"tools": {}}
+        assert result["capabilities"] == {"tools": {"listChanged": True}, "logging": {}}
         assert result["_meta"]["io.modelcontextprotocol/serverInfo"]["name"] == "fake"
         assert (result["resultType"], result["ttlMs"], result["cacheScope"]) == ("complete", 0, "private")
 
@@ -205,7 +255,7 @@ class TestModern:
             response = await client.post(message, **headers)
         assert (response.status_code, response.json()["error"]["code"]) == (400, -32602)
 
-    @pytest.mark.parametrize("method", ["ping", "logging/setLevel", "subscriptions/listen", "x/unknown"])
+    @pytest.mark.parametrize("method", ["ping", "logging/setLevel", "resources/subscribe", "x/unknown"])
     async def test_unknown_method_is_404(self, shared: Rig, method: str) -> None:
         message, headers = modern(method)
         async with RawClient(shared) as client:

@@ -1,6 +1,5 @@
-"""The small pure parts: eras, sessions, settings, backoff, the launcher's words, log lines, the memory budget."""
+"""The small pure parts: eras, sessions, settings, backoff, log lines, the memory budget."""
 
-import json
 from typing import Any
 
 import pytest
@@ -10,8 +9,18 @@ from hypothesis import strategies as st
 from vsm_runtime.bridge import checks, sessions
 from vsm_runtime.bridge.asgi import Budget, NoMemory, Reservation
 from vsm_runtime.bridge.backoff import Backoff
-from vsm_runtime.bridge.control import MAX_TAIL_LINE_CHARS, MAX_TAIL_LINES, read_status
-from vsm_runtime.bridge.eras import Client, Era, Peer, params_for, response_for
+from vsm_runtime.bridge.eras import (
+    ASKABLE,
+    Client,
+    Era,
+    Peer,
+    askable,
+    capabilities_of,
+    needed_to_ask,
+    params_for,
+    response_for,
+)
+from vsm_runtime.bridge.jsonrpc import Json
 from vsm_runtime.bridge.logs import shown
 from vsm_runtime.bridge.settings import InvalidSetting, Settings
 
@@ -31,6 +40,7 @@ class TestEras:
         assert (meta["x"], meta["progressToken"]) == (1, 7)
         assert meta["io.modelcontextprotocol/protocolVersion"] == "2026-07-28"
         assert meta["io.modelcontextprotocol/clientCapabilities"] == {}
+        assert "io.modelcontextprotocol/logLevel" not in meta
 
     def test_own_progress_token_never_reaches_the_server(self) -> None:
         params = {"_meta": {"progressToken": "mine"}}
@@ -43,10 +53,41 @@ class TestEras:
             "tools": []
         }
 
-    def test_request_for_input_is_an_error_for_a_legacy_client(self) -> None:
-        answer = {"id": 1, "result": {"resultType": "input_required", "inputRequests": {}}}
-        response = response_for(LEGACY, peer=peer(Era.MODERN), method="tools/call", response=answer)
-        assert response["error"]["code"] == -32603
+    def test_rounds_of_a_modern_client_do_not_reach_a_legacy_server(self) -> None:
+        params = {"name": "t", "inputResponses": {"a": {}}, "requestState": "s"}
+        assert params_for(peer(Era.LEGACY), client=MODERN, params=params, progress_token=None) == {"name": "t"}
+        assert params_for(peer(Era.MODERN), client=MODERN, params=params, progress_token=None) == params
+
+    @given(st.sets(st.sampled_from(sorted(ASKABLE))))
+    def test_what_a_client_may_be_asked_survives_its_way_through_capabilities_and_session(
+        self, flags: set[str]
+    ) -> None:
+        if {"sampling.tools", "sampling.context"} & flags:
+            flags.add("sampling")
+        capabilities = capabilities_of(frozenset(flags))
+        assert askable(capabilities) == flags
+        session = sessions.begin(protocol_version="2025-11-25", capabilities=capabilities)
+        resumed = sessions.resume(session.session_id)
+        assert resumed is not None
+        assert resumed.capabilities == flags
+
+    @pytest.mark.parametrize(
+        ("method", "params", "flag"),
+        [
+            ("sampling/createMessage", {}, "sampling"),
+            ("sampling/createMessage", {"tools": []}, "sampling.tools"),
+            ("elicitation/create", {"mode": "form"}, "elicitation"),
+            ("elicitation/create", {"mode": "url"}, "elicitation.url"),
+            ("roots/list", {}, "roots"),
+            ("tools/call", {}, None),
+        ],
+    )
+    def test_question_needs_the_capability_of_its_kind(self, method: str, params: Json, flag: str | None) -> None:
+        assert needed_to_ask(method, params) == flag
+
+    def test_elicitation_without_modes_is_the_form_mode_of_older_clients(self) -> None:
+        assert askable({"elicitation": {}}) == {"elicitation"}
+        assert askable({"elicitation": {"url": {}}}) == {"elicitation.url"}
 
     def test_call_of_a_modern_client_is_complete_but_not_cacheable(self) -> None:
         response = response_for(MODERN, peer=peer(Era.LEGACY), method="tools/call", response={"id": 1, "result": {}})
@@ -70,7 +111,7 @@ class TestSessions:
     def test_id_carries_all_that_the_client_said(self) -> None:
         session = sessions.begin(protocol_version="2025-06-18", capabilities={"sampling": {}, "roots": {}, "x": 1})
         assert sessions.resume(session.session_id) == session
-        assert session.capabilities == {"sampling"}
+        assert session.capabilities == {"sampling", "roots"}
         assert session.session_id.isascii()
         assert len(session.session_id) < 64
 
@@ -139,45 +180,16 @@ class TestBackoff:
 
     def test_a_minute_of_health_resets_it_and_less_does_not(self) -> None:
         backoff = Backoff()
-        assert [backoff.after(0), backoff.after(59.9), backoff.after(60), backoff.after(0)] == [1, 2, 1, 2]
+        assert [backoff.after(0), backoff.after(59.9), backoff.after(60), backoff.after(0)] == [1, 2, 0, 2]
+
+    def test_first_failure_of_a_server_that_had_served_is_not_waited_for(self) -> None:
+        backoff = Backoff()
+        assert [backoff.after(seconds) for seconds in (10, 10, 10)] == [0, 2, 4]
+        assert Backoff().after(9.9) == 1
 
     def test_never_overflows(self) -> None:
         backoff = Backoff(failures=10**6)
         assert backoff.after(0) == 60
-
-
-class TestControl:
-    def test_status_of_a_running_child(self) -> None:
-        status = read_status(b'{"running":true,"pid":5,"starts":3,"lastExit":null}\n')
-        assert status is not None
-        assert (status.running, status.starts, status.last_exit) == (True, 3, None)
-
-    def test_last_words_are_bounded_and_clean(self) -> None:
-        exited = {"code": 1, "signal": None, "oomKilled": False, "stderrTail": ["\x1b[1mred\x07" + "x" * 9999] * 99}
-        status = read_status(json.dumps({"running": False, "starts": 1, "lastExit": exited}).encode())
-        assert status is not None
-        assert status.last_exit is not None
-        assert status.last_exit.message == "exited with code 1"
-        assert len(status.last_exit.stderr_tail) == MAX_TAIL_LINES
-        assert {len(line) for line in status.last_exit.stderr_tail} == {MAX_TAIL_LINE_CHARS}
-        assert status.last_exit.stderr_tail[0].startswith("red x")
-
-    @given(
-        st.dictionaries(
-            st.sampled_from(["running", "starts", "lastExit"]),
-            st.none()
-            | st.booleans()
-            | st.integers()
-            | st.dictionaries(
-                st.sampled_from(["code", "signal", "oomKilled", "stderrTail"]),
-                st.integers() | st.text() | st.lists(st.text() | st.none()),
-            ),
-        )
-    )
-    def test_whatever_a_launcher_writes_does_no_harm(self, raw: dict[str, Any]) -> None:
-        status = read_status(json.dumps(raw).encode())
-        if status is not None and status.last_exit is not None:
-            assert len(status.last_exit.stderr_tail) <= MAX_TAIL_LINES
 
 
 @given(st.text())

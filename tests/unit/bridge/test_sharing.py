@@ -128,7 +128,8 @@ async def test_question_is_refused_when_two_clients_could_be_its_cause(shared: R
     ("capabilities", "method", "why"),
     [
         pytest.param({}, "sampling/createMessage", "does not offer sampling", id="not offered by the client"),
-        pytest.param({"roots": {}}, "roots/list", "Method not found", id="roots of one client for all"),
+        pytest.param({}, "roots/list", "does not offer roots", id="roots"),
+        pytest.param({"sampling": {}}, "x/unknown", "Method not found", id="of no known kind"),
     ],
 )
 async def test_question_that_cannot_be_put_is_refused(
@@ -163,7 +164,7 @@ async def test_call_without_an_answer_times_out_and_is_cancelled(rig: Rig) -> No
     async with RawClient(rig) as client:
         await client.initialize()
         answer = await client.call("slow")
-        assert answer["error"]["code"] == -32001
+        assert answer["error"]["code"] == -31001
         assert "within 0.3 s" in answer["error"]["message"]
         assert await cancellations(client, 1) == 1
 

@@ -108,7 +108,7 @@ async def test_death_is_noticed_at_once_and_recovery_too(http_rig: HttpRig) -> N
         await asyncio.sleep(0.1)
         os.kill(http_rig.server.pid, signal.SIGKILL)
         response = await pending
-        assert answer_of(response)["error"]["code"] in (-32000, -32603)
+        assert answer_of(response)["error"]["code"] in (-31000, -32603)
         await eventually(lambda: http_rig.admin("/readyz").status_code == 503)
         assert (await client.post(call("echo"))).status_code == 503
         assert "stopped listening" in http_rig.failure()["message"]
@@ -123,7 +123,7 @@ async def test_lost_session_is_replaced(http_rig: HttpRig) -> None:
         await client.initialize()
         await client.call("forget")
         answer = await client.call("echo")
-        assert answer["error"]["code"] == -32000
+        assert answer["error"]["code"] == -31000
         await eventually(lambda: http_rig.status()["restarts"] == 1)
         await asyncio.to_thread(http_rig.ready)
         assert text_of(await client.call("echo", a=1)) == '{"a": 1}'

@@ -14,10 +14,14 @@ from unit.controllers.kit import (
     NPM,
     OLD,
     OLD_SERVES,
+    OTHER_TOOLS,
     SERVED_BEFORE,
+    TOOLS,
     WAS_READY,
+    blocked,
     bridge,
     facts,
+    pinned,
     pod,
     status,
     verified,
@@ -29,6 +33,7 @@ from vsm_operator.controllers.mcpserver.facts import Facts, Rollout, Unverified
 from vsm_operator.controllers.mcpserver.summary import FAILED_STARTS
 from vsm_operator.controllers.podfacts import Problem
 from vsm_operator.domain.intake import IntakeReason
+from vsm_operator.errors import InvalidSpec, NotConfigured
 
 RETRY_ADVICE = "change the spec, or ask for another try with `vsmctl retry memory`"
 CRASH = Problem(Reason.CRASH_AT_START, "exit code 1: KeyError: 'TOKEN'")
@@ -102,9 +107,14 @@ SITUATIONS: dict[str, tuple[Facts, str, str]] = {
     },
     # the spec
     "spec cannot be rendered": (
-        facts(invalid=("NoEntrypoint", "put it in spec.command"), revision=""),
+        facts(invalid=InvalidSpec("NoEntrypoint", "put it in spec.command"), revision=""),
         "Failed False NoEntrypoint",
         "put it in spec.command",
+    ),
+    "operator lacks a setting": (
+        facts(invalid=NotConfigured("ApiServerUnknown", "set VSM_API_SERVER_CIDRS"), revision=""),
+        "Pending False ApiServerUnknown",
+        "set VSM_API_SERVER_CIDRS",
     ),
     "suspended": (facts(SUSPENDED), "Suspended False Suspended", "set it to false to run again"),
     "suspended while its pod still runs": (
@@ -119,6 +129,21 @@ SITUATIONS: dict[str, tuple[Facts, str, str]] = {
         facts(pods=[pod(Problem(Reason.BRIDGE_FAILED, "the bridge ended with exit code 1"))]),
         "Starting False BridgeFailed",
         "the bridge ended with exit code 1",
+    ),
+    "cluster refuses the pod": (
+        facts(rollout=Rollout(refusal='serviceaccount "reviewer" not found')),
+        "Starting False PodsRefused",
+        'does not let the pod be made: serviceaccount "reviewer" not found',
+    ),
+    "Secret with tokens is missing": (
+        facts(NPM | {"auth": {"tokens": {"secretRef": {"name": "clients"}}}}, pods=[pod()], unprepared=True),
+        "Starting False PodConfiguration",
+        "is there in this namespace: Secret clients (spec.auth.tokens)?",
+    ),
+    "node cannot set the pod up, nobody knows why": (
+        facts(pods=[pod()], unprepared=True),
+        "Starting False PodConfiguration",
+        "the events of the pod",
     ),
     "no node has room": (facts(pods=[pod(NO_ROOM)]), "Starting False Unschedulable", "Insufficient memory"),
     "crashed once": (facts(pods=[pod(CRASH)]), "Starting False CrashAtStart", "KeyError: 'TOKEN'"),
@@ -310,7 +335,10 @@ SITUATIONS: dict[str, tuple[Facts, str, str]] = {
     ),
     "update cannot be rendered": (
         facts(
-            before=SERVED_BEFORE, rollout=OLD_SERVES, invalid=("NoEntrypoint", "put it in spec.command"), revision=""
+            before=SERVED_BEFORE,
+            rollout=OLD_SERVES,
+            invalid=InvalidSpec("NoEntrypoint", "put it in spec.command"),
+            revision="",
         ),
         "Failed True UpdateFailing",
         "spec.command",
@@ -350,5 +378,36 @@ SITUATIONS: dict[str, tuple[Facts, str, str]] = {
         facts(before=status(Phase.STARTING), rollout=OLD_SERVES, pods=[pod(lasting(CRASH))]),
         "Failed False CrashAtStart",
         RETRY_ADVICE,
+    ),
+    # other tools than the admitted ones
+    "tools changed": (
+        facts(before=WAS_READY, bridge=blocked()),
+        "Degraded False ToolsChanged",
+        f"are not the admitted ones ({TOOLS}), so it does not serve: look with `vsmctl tools show memory`",
+    ),
+    "tools changed in one of two pods": (
+        facts(TWO, before=WAS_READY, rollout=Rollout(available=1), bridge=blocked()),
+        "Degraded True ToolsChanged",
+        "1 of 2 pods serve; its tools",
+    ),
+    "new revision has other tools": (
+        facts(before=SERVED_BEFORE, rollout=OLD_SERVES, bridge=blocked()),
+        "Degraded True ToolsChanged",
+        "the previous revision serves; the new one: its tools",
+    ),
+    "first revision has other tools than were admitted beforehand": (
+        facts(bridge=blocked()),
+        "Degraded False ToolsChanged",
+        "admit them with `vsmctl tools admit memory`",
+    ),
+    "nobody has admitted the tools": (
+        facts(bridge=blocked(expected=""), pin=pinned("", "Strict")),
+        "AwaitingApproval False ToolsNotAdmitted",
+        f"does not serve before its tools ({OTHER_TOOLS}) are admitted: look with",
+    ),
+    "admitted, and the pod does not know yet": (
+        facts(before=WAS_READY, bridge=blocked(), pin=pinned(OTHER_TOOLS)),
+        "Degraded False ToolsChanged",
+        "are admitted; the pod takes that over within two minutes",
     ),
 }

@@ -255,6 +255,30 @@ def test_lost_bundle_is_still_known_while_load_waits_for_its_next_start() -> Non
     assert facts(body).bundle_missed_at == "y"
 
 
+SINCE = "2026-01-01T00:00:07Z"
+SCHEDULED: Json = {"type": "PodScheduled", "status": "True", "lastTransitionTime": SINCE}
+
+
+@pytest.mark.parametrize(
+    ("prepared", "phase", "since"),
+    [
+        pytest.param([{"type": "PodReadyToStartContainers", "status": "False"}], "Pending", SINCE, id="waits"),
+        pytest.param([{"type": "PodReadyToStartContainers", "status": "True"}], "Pending", "", id="prepared"),
+        pytest.param([], "Pending", "", id="a kubelet that does not say"),
+        pytest.param([{"type": "PodReadyToStartContainers", "status": "False"}], "Failed", "", id="over"),
+    ],
+)
+def test_pod_that_its_node_cannot_set_up_is_known_by_its_conditions(
+    prepared: list[Json], phase: str, since: str
+) -> None:
+    assert facts(pod(conditions=[SCHEDULED, *prepared], phase=phase)).unprepared_since == since
+
+
+def test_pod_without_a_node_is_not_waiting_for_its_volumes() -> None:
+    conditions = [condition("PodScheduled", "False"), {"type": "PodReadyToStartContainers", "status": "False"}]
+    assert facts(pod(conditions=conditions)).unprepared_since == ""
+
+
 def test_projection_is_small_and_plain_json() -> None:
     big = "x" * 100_000
     body = pod(

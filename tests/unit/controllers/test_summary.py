@@ -14,11 +14,16 @@ from unit.controllers.kit import (
     NEVER_SEEN,
     NEW,
     NOW,
+    NPM,
     OLD,
     OLD_SERVES,
+    OTHER_TOOLS,
     SERVED_BEFORE,
+    TOOLS,
     WAS_READY,
+    blocked,
     facts,
+    pinned,
     pod,
     status,
     verified,
@@ -27,7 +32,8 @@ from unit.controllers.situations import CRASH, SITUATIONS, SUSPENDED, TWO, faile
 from vsm_operator.api.conditions import Condition, Reason, find_condition
 from vsm_operator.api.v1alpha1 import McpServerStatus, Phase
 from vsm_operator.controllers.intakestate import Bundled
-from vsm_operator.controllers.mcpserver.facts import Facts, Rollout
+from vsm_operator.controllers.mcpserver.facts import Facts, Rollout, Unverified
+from vsm_operator.controllers.mcpserver.pinning import NO_PIN
 from vsm_operator.controllers.mcpserver.summary import is_settled, refused, summarise
 from vsm_operator.domain.intake import IntakeReason
 from vsm_operator.errors import Forbidden, InvalidSpec, NameTaken, Terminal
@@ -67,7 +73,8 @@ def test_table_has_every_reason() -> None:
     told = {words.split()[-1] for _, words, _ in SITUATIONS.values()}
     elsewhere = {
         Reason.BUNDLED, Reason.NOT_NEEDED, Reason.INVALID_SPEC, Reason.FORBIDDEN,
-        Reason.IMAGE_UNAVAILABLE, Reason.POD_CONFIGURATION, Reason.BUNDLE_UNAVAILABLE,
+        Reason.IMAGE_UNAVAILABLE, Reason.BUNDLE_UNAVAILABLE, Reason.ADMIN_KEY_MISSING,
+        Reason.PINNED, Reason.NOT_PINNED, Reason.NOT_LISTED,
     }  # fmt: skip
     assert {*Reason, *IntakeReason} - told == elsewhere
 
@@ -115,9 +122,82 @@ def test_handshake_shows_in_the_status() -> None:
     assert after.server_info is not None
     assert (after.server_info.name, after.server_info.version) == ("memory", "1.2.3")
     assert after.tools is not None
-    assert (after.tools.count, after.tools.hash, after.tools.names) == (2, HANDSHAKE.tools_hash, ["read", "write"])
+    assert (after.tools.count, after.tools.hash, after.tools.names) == (2, TOOLS, ["read", "write"])
     assert after.verified_revision == NEW
     assert after.bundle == BUNDLE
+
+
+def test_pin_shows_in_the_status_with_what_it_holds_for() -> None:
+    tools = summarise(facts(rollout=COMPLETE, verification=verified()), now=NOW).tools
+    assert tools is not None
+    assert (tools.pinned_hash, tools.pinned_artifact) == (TOOLS, BUNDLE.digest)
+
+
+def test_blocked_server_shows_what_it_lists_beside_what_is_admitted() -> None:
+    before = summarise(facts(rollout=COMPLETE, verification=verified()), now=NOW)
+    chosen = NPM | {"toolFilter": {"deny": ["delete"]}}
+    tools = summarise(facts(chosen, before=before, bridge=blocked(names=["read", "delete"])), now=NOW).tools
+    assert tools is not None
+    assert (tools.hash, tools.pinned_hash) == (OTHER_TOOLS, TOOLS)
+    assert (tools.count, tools.names) == (1, ["read"])
+
+
+def test_what_serves_stays_in_the_status_while_another_version_starts() -> None:
+    before = summarise(facts(rollout=COMPLETE, verification=verified()), now=NOW)
+    next_version = replace(pinned(""), artifact="sha256:" + "0" * 64)
+    assert summarise(facts(before=before, rollout=OLD_SERVES, pin=next_version), now=NOW).tools == before.tools
+
+
+def test_pin_goes_from_the_status_when_it_is_switched_off() -> None:
+    before = summarise(facts(rollout=COMPLETE, verification=verified()), now=NOW)
+    tools = summarise(facts(before=before, rollout=COMPLETE, pin=NO_PIN), now=NOW).tools
+    assert tools is not None
+    assert (tools.hash, tools.pinned_hash, tools.pinned_artifact) == (TOOLS, None, None)
+
+
+SERVING = facts(rollout=COMPLETE, verification=verified())
+UNCHANGED = summarise(SERVING, now=NOW)
+CHANGED = summarise(facts(before=UNCHANGED, bridge=blocked()), now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        pytest.param(facts(), "Unknown NotListed", id="starting"),
+        pytest.param(facts(pin=NO_PIN), "Unknown NotPinned", id="off"),
+        pytest.param(SERVING, "True Pinned", id="serving"),
+        pytest.param(facts(before=UNCHANGED), "True Pinned", id="pod restarts"),
+        pytest.param(facts(before=UNCHANGED, rollout=COMPLETE), "True Pinned", id="nobody asks again"),
+        pytest.param(facts(before=UNCHANGED, bridge=blocked()), "False ToolsChanged", id="changed"),
+        pytest.param(facts(before=CHANGED), "False ToolsChanged", id="changed, and the bridge says nothing now"),
+        pytest.param(replace(SERVING, before=CHANGED), "True Pinned", id="serving again"),
+        pytest.param(facts(bridge=blocked(expected="")), "False ToolsNotAdmitted", id="never admitted"),
+        pytest.param(facts(before=UNCHANGED, pin=NO_PIN), "Unknown NotPinned", id="switched off"),
+        pytest.param(
+            facts(before=summarise(facts(pin=NO_PIN), now=NOW)),
+            "Unknown NotListed",
+            id="switched on and not yet listed",
+        ),
+    ],
+)
+def test_third_condition_says_whether_the_tools_are_the_admitted_ones(given: Facts, words: str) -> None:
+    told = condition(summarise(given, now=NOW), "ToolsUnchanged")
+    assert f"{told.status} {told.reason}" == words
+    assert told.message
+
+
+def test_admission_that_is_no_hash_is_told_once_and_forgotten_when_it_is_mended() -> None:
+    bad = replace(SERVING, pin=replace(pinned(), trouble="the annotation vsm-mcp.io/admit-tools is ignored"))
+    once = summarise(bad, now=NOW)
+    again = summarise(replace(bad, before=once, verification=Unverified()), now=NOW)
+    assert condition(once, "ToolsUnchanged").message.count("is ignored") == 1
+    assert condition(again, "ToolsUnchanged").message == condition(once, "ToolsUnchanged").message
+    mended = summarise(replace(SERVING, before=once, verification=Unverified()), now=NOW)
+    assert "ignored" not in condition(mended, "ToolsUnchanged").message
+
+
+def test_admission_is_noted_so_that_it_counts_once() -> None:
+    assert summarise(facts(pin=replace(pinned(), handled=TOOLS)), now=NOW).last_handled_admission == TOOLS
 
 
 def test_many_tools_are_counted_and_the_first_200_named() -> None:

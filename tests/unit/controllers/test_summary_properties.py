@@ -8,14 +8,16 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unit.controllers.kit import BUNDLE, NOW, NPM, bridge, facts, pod, verified
+from unit.controllers.kit import BUNDLE, NOW, NPM, OTHER_TOOLS, TOOLS, blocked, bridge, facts, pinned, pod, verified
 from vsm_operator.api.conditions import Reason, find_condition
 from vsm_operator.api.v1alpha1 import McpServerStatus
 from vsm_operator.controllers.intakestate import Bundled, NotBundled, Waiting
 from vsm_operator.controllers.mcpserver.facts import Facts, Rollout, Unverified, Verified
+from vsm_operator.controllers.mcpserver.pinning import NO_PIN
 from vsm_operator.controllers.mcpserver.summary import summarise
 from vsm_operator.controllers.podfacts import Problem
 from vsm_operator.domain.intake import IntakeReason
+from vsm_operator.errors import InvalidSpec, NotConfigured
 
 some = settings(max_examples=80)
 problems = st.builds(
@@ -25,14 +27,20 @@ problems = st.builds(
     st.booleans(),
 )
 pods = st.lists(st.builds(pod, st.none() | problems, ready=st.booleans(), created=st.sampled_from("12")), max_size=2)
-bridges = st.none() | st.builds(
-    bridge,
-    st.sampled_from(["", "Exited", "HandshakeTimeout", "HandshakeError", "OOMKilled", "ConnectFailed"]),
-    st.just("why"),
-    failures=st.integers(0, 4),
-    tail=st.sampled_from([[], ["last words"]]),
+bridges = (
+    st.none()
+    | st.builds(
+        bridge,
+        st.sampled_from(["", "Exited", "HandshakeTimeout", "HandshakeError", "OOMKilled", "ConnectFailed"]),
+        st.just("why"),
+        failures=st.integers(0, 4),
+        tail=st.sampled_from([[], ["last words"]]),
+    )
+    | st.builds(blocked, st.sampled_from([TOOLS, OTHER_TOOLS]), expected=st.sampled_from(["", TOOLS]))
 )
-rollouts = st.sampled_from([Rollout(), Rollout(1, False), Rollout(2, False), Rollout(2, True)])
+rollouts = st.sampled_from(
+    [Rollout(), Rollout(1, False), Rollout(2, False), Rollout(2, True), Rollout(0, refusal="no")]
+)
 intakes = st.one_of(
     st.just(Bundled(BUNDLE)),
     st.builds(Waiting, st.sampled_from([Reason.QUEUED, Reason.FETCHING, Reason.REGISTRY_NOT_FOUND]), st.just("wait")),
@@ -44,10 +52,11 @@ intakes = st.one_of(
 def moments(draw: st.DrawFn) -> Facts:
     """What one pass may find; `before` comes from the pass before."""
     intake = draw(intakes)
-    invalid = draw(st.none() | st.just(("NoEntrypoint", "put it in spec.command")))
+    invalid = draw(st.none() | st.sampled_from([InvalidSpec("NoEntrypoint", "no"), NotConfigured("X", "no")]))
     rendered = isinstance(intake, Bundled) and invalid is None
     revision = draw(st.sampled_from(["r1", "r2", "r3"])) if rendered else ""
     rollout = draw(rollouts)
+    pin = draw(st.sampled_from([NO_PIN, pinned(), pinned(""), pinned("", "Strict"), pinned(OTHER_TOOLS, "Strict")]))
     verification: Verified | Unverified = Unverified()
     if rendered and rollout.complete:
         verification = draw(st.sampled_from([Unverified(), Unverified("HTTP 503"), verified(revision)]))
@@ -59,6 +68,8 @@ def moments(draw: st.DrawFn) -> Facts:
         rollout=rollout,
         pods=draw(pods),
         bridge=draw(bridges),
+        pin=pin,
+        unprepared=draw(st.booleans()),
         verification=verification,
         generation=draw(st.integers(1, 9)),
         retry=draw(st.sampled_from(["", "12:00"])),
@@ -108,7 +119,7 @@ def test_ready_needs_available_pods_of_a_revision_that_answered_a_handshake(life
 def test_every_condition_has_a_message_a_reason_and_the_generation(life: list[Facts]) -> None:
     for found, status in live(life):
         assert status.observed_generation == found.generation
-        assert [condition.type for condition in status.conditions] == ["Fetched", "Ready"]
+        assert [condition.type for condition in status.conditions] == ["Fetched", "Ready", "ToolsUnchanged"]
         for condition in status.conditions:
             assert condition.observed_generation == found.generation
             assert condition.message.strip()
@@ -128,7 +139,7 @@ def test_ready_is_true_in_the_phase_ready_and_false_before_and_after_a_life(life
     for _, status in live(life):
         if status.phase == "Ready":
             assert ready(status) == "True"
-        if status.phase in ("Pending", "Fetching", "Starting", "Suspended"):
+        if status.phase in ("Pending", "Fetching", "Starting", "Suspended", "AwaitingApproval"):
             assert ready(status) == "False"
 
 

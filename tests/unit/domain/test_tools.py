@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsm_operator.domain.tools import tools_hash
+from vsm_operator.domain.tools import tools_hash, visible
 
 TOOL: dict[str, Any] = {
     "name": "read_file",
@@ -77,3 +77,18 @@ def test_hash_of_no_tools_is_stable() -> None:
 
 def test_half_of_a_surrogate_pair_is_hashed_without_an_error() -> None:
     assert tools_hash([{"name": "\ud800"}]).startswith("sha256:")
+
+
+@pytest.mark.parametrize(
+    ("allow", "deny", "want"),
+    [
+        ([], [], ["read_file", "write_file", "Read"]),
+        (["read_*"], [], ["read_file"]),
+        ([], ["*_file"], ["Read"]),
+        (["*"], ["write_*"], ["read_file", "Read"]),
+        (["nothing"], [], []),
+        (["[rw]*"], [], ["read_file", "write_file"]),
+    ],
+)
+def test_filter_shows_what_clients_see(allow: list[str], deny: list[str], want: list[str]) -> None:
+    assert visible(["read_file", "write_file", "Read"], allow=allow, deny=deny) == want

@@ -1,4 +1,4 @@
-"""Who wrote which field of a spec."""
+"""Who wrote which field of the content."""
 
 from typing import Any
 
@@ -15,6 +15,10 @@ def entry(manager: str, spec: dict[str, Any], *, operation: str = "Update", **mo
 
 def applied(spec: dict[str, Any]) -> dict[str, Any]:
     return entry(OURS, spec, operation="Apply")
+
+
+def data(fields: dict[str, Any], manager: str, operation: str) -> dict[str, Any]:
+    return {"manager": manager, "operation": operation, "fieldsV1": {"f:data": fields}}
 
 
 BASE = applied({"f:selector": {}})
@@ -51,6 +55,16 @@ SERVER = 'k:{"name":"server"}'
         ),
         pytest.param([BASE, {"manager": "x", "operation": "Update"}], (), id="no fields at all"),
         pytest.param([entry("kubectl-edit", {"f:hostNetwork": {}})], (), id="never applied by us"),
+        pytest.param(
+            [data({"f:one": {}}, OURS, "Apply"), data({"f:two": {}}, "kubectl-edit", "Update")],
+            (("f:data", "f:two"),),
+            id="added to a ConfigMap",
+        ),
+        pytest.param(
+            [{"manager": OURS, "operation": "Apply", "fieldsV1": {}}, data({"f:two": {}}, "kubectl-edit", "Update")],
+            (("f:data", "f:two"),),
+            id="added to a ConfigMap of ours without content",
+        ),
     ],
 )
 def test_foreign_fields(managed: list[dict[str, Any]], want: tuple[tuple[str, ...], ...]) -> None:

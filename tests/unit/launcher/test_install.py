@@ -47,12 +47,11 @@ def test_installed_launcher_runs_a_child_in_an_empty_root(installed: Path, world
     lease.write(b"hello\n")
     assert lease.read() == b"HELLO\n"
     lease.close_stdin()
-    assert world.exit()["code"] == 0
+    assert lease.exit()["code"] == 0
 
 
 @needs_root
 def test_absent_program_in_an_empty_root_is_told_in_words(installed: Path, world: World) -> None:
-    world.start_in_empty_root(installed, ["sh"]).lease()
-    told = world.exit()
+    told = world.start_in_empty_root(installed, ["sh"]).lease().exit()
     assert told["code"] == 127
     assert "cannot execute 'sh'" in told["stderrTail"][0]

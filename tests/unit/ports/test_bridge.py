@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsm_operator.ports.bridge import MAX_STATUS_BYTES, BridgeStatus, bridge_status
+from vsm_operator.ports.bridge import MAX_STATUS_BYTES, MAX_TOOL_NAMES, Blocked, BridgeStatus, bridge_status
 
+HASH, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 STATUS: dict[str, Any] = {
     "state": "backoff",
     "restarts": 3,
@@ -44,6 +45,60 @@ async def test_failure_is_read_with_the_last_words() -> None:
         message="exit code 1",
         stderr_tail=("Traceback", "KeyError: 'TOKEN'"),
     )
+
+
+READY: dict[str, Any] = {
+    "state": "ready",
+    "protocolVersion": "2025-11-25",
+    "serverInfo": {"name": "memory", "version": "1.2"},
+    "tools": {"count": 2, "names": ["read", "write"], "hash": HASH},
+    "blocked": None,
+}
+
+
+async def test_server_that_serves_is_described() -> None:
+    assert await told(json.dumps(READY)) == BridgeStatus(
+        state="ready",
+        restarts=0,
+        consecutive_failures=0,
+        protocol_version="2025-11-25",
+        server_name="memory",
+        server_version="1.2",
+        tools_hash=HASH,
+        tools_count=2,
+        tool_names=("read", "write"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("raw", "want"),
+    [
+        ({"reason": "ToolsChanged", "expected": HASH, "observed": OTHER}, Blocked("ToolsChanged", HASH, OTHER)),
+        ({"reason": "ToolsNotAdmitted", "expected": None, "observed": OTHER}, Blocked("ToolsNotAdmitted", "", OTHER)),
+        ({"reason": "Quarantined; rm -rf /", "expected": "$(x)", "observed": 7}, Blocked("ToolsChanged", "", "")),
+        ({}, None),
+        ("yes", None),
+    ],
+)
+async def test_block_is_read_with_both_hashes_or_without_what_is_none(raw: object, want: Blocked | None) -> None:
+    found = await told(json.dumps(READY | {"state": "blocked", "blocked": raw}))
+    assert found is not None
+    assert found.blocked == want
+
+
+@pytest.mark.parametrize("digest", ["", "sha256:abc", "sha256:" + "A" * 64, HASH + "\n", 5, None])
+async def test_hash_that_is_none_counts_as_not_listed(digest: object) -> None:
+    found = await told(json.dumps(READY | {"tools": {"count": 1, "names": [], "hash": digest}}))
+    assert found is not None
+    assert found.tools_hash == ""
+
+
+async def test_names_are_bounded_in_number_and_length() -> None:
+    tools = {"count": 999, "names": ["n" * 300] * 600, "hash": HASH}
+    found = await told(json.dumps(READY | {"tools": tools}))
+    assert found is not None
+    assert (len(found.tool_names), max(map(len, found.tool_names))) == (MAX_TOOL_NAMES, 200)
+    assert found.tools_count == 999
 
 
 @pytest.mark.parametrize("failure", [None, {}, [], "x"])
@@ -119,13 +174,33 @@ values = st.recursive(
 
 
 @given(
-    st.dictionaries(st.sampled_from(["state", "restarts", "consecutiveFailures", "lastFailure"]), values),
+    st.dictionaries(
+        st.sampled_from(
+            [
+                "state",
+                "restarts",
+                "consecutiveFailures",
+                "lastFailure",
+                "tools",
+                "serverInfo",
+                "protocolVersion",
+                "blocked",
+            ]
+        ),
+        values,
+    ),
     st.dictionaries(st.sampled_from(["reason", "message", "stderrTail"]), values),
+    st.dictionaries(st.sampled_from(["count", "names", "hash", "reason", "expected", "observed"]), values),
 )
-async def test_mutated_status_is_read_without_an_error(changes: dict[str, Any], failure: dict[str, Any]) -> None:
-    raw = STATUS | {"lastFailure": STATUS["lastFailure"] | failure} | changes
+async def test_mutated_status_is_read_without_an_error(
+    changes: dict[str, Any], failure: dict[str, Any], inner: dict[str, Any]
+) -> None:
+    raw = STATUS | READY | {"lastFailure": STATUS["lastFailure"] | failure, "tools": inner, "blocked": inner} | changes
     found = await told(json.dumps(raw))
     if found is not None:
         assert isinstance(found.restarts, int)
-        for text in (found.state, found.reason, found.message, *found.stderr_tail):
+        assert found.tools_count >= 0
+        texts = (found.server_name, found.server_version, found.protocol_version, *found.tool_names)
+        for text in (found.state, found.reason, found.message, *found.stderr_tail, *texts):
             text.encode()
+        assert found.tools_hash in ("", HASH)

@@ -7,7 +7,6 @@ from typing import Any
 import httpx
 import pytest
 
-from vsm_operator.domain.tools import tools_hash
 from vsm_operator.ports.mcp import (
     MAX_HANDSHAKE_BYTES,
     MAX_PAGES,
@@ -15,6 +14,7 @@ from vsm_operator.ports.mcp import (
     Handshake,
     HandshakeFailed,
     Session,
+    expect_refusal,
     handshake,
 )
 
@@ -83,7 +83,6 @@ async def test_server_is_known_after_a_handshake(sse: bool) -> None:
         server_name="memory",
         server_version="1.2.3",
         tool_names=("read", "write"),
-        tools_hash=tools_hash(TOOLS),
     )
     assert server.methods() == ["initialize", "notifications/initialized", "tools/list"]
 
@@ -119,6 +118,45 @@ async def test_server_without_a_session_is_not_asked_to_end_one() -> None:
     assert "DELETE" not in server.methods()
 
 
+async def refused(status: int, text: str = "") -> None:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(status, text=text))) as client:
+        await expect_refusal(client, URL)
+
+
+async def test_server_that_refuses_a_token_that_is_none_is_well() -> None:
+    await refused(401)
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        (200, "was let in, although spec.auth asks for one"),
+        (202, "was let in"),
+        (403, "HTTP 403: because"),
+        (503, "HTTP 503: because"),
+        (404, "HTTP 404"),
+    ],
+)
+async def test_any_other_answer_than_a_refusal_is_trouble(status: int, why: str) -> None:
+    with pytest.raises(HandshakeFailed, match=why):
+        await refused(status, "because")
+
+
+async def test_guarded_server_that_is_away_is_trouble() -> None:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: unreachable({}, _))) as client:
+        with pytest.raises(HandshakeFailed, match="ConnectError"):
+            await expect_refusal(client, URL)
+
+
+async def test_token_of_a_caller_is_in_every_request() -> None:
+    server = Server(session_id="s")
+    async with httpx.AsyncClient(transport=httpx.MockTransport(server)) as client:
+        session = Session(client, URL, token="t0ken")
+        await session.open()
+        await session.close()
+    assert {request.headers.get("Authorization") for request in server.requests} == {"Bearer t0ken"}
+
+
 @pytest.mark.parametrize("status", [404, 405, 500])
 async def test_refusal_to_end_the_session_changes_nothing(status: int) -> None:
     server = Server(session_id="s")
@@ -137,7 +175,7 @@ async def test_server_without_tools_is_not_asked_for_them() -> None:
     server.results["initialize"]["capabilities"] = {"prompts": {}}
     found = await meet(server)
     assert "tools/list" not in server.methods()
-    assert (found.tool_names, found.tools_hash) == ((), tools_hash([]))
+    assert found.tool_names == ()
 
 
 def pages(count: int) -> Answer:

@@ -41,7 +41,7 @@ async def test_server_becomes_ready_within_the_write_budget(world: World) -> Non
     assert status["tools"]["names"] == ["read_graph"]
     assert status["bundle"]["digest"] == DIGEST
     assert status["observedGeneration"] == 1
-    assert len([write for write in world.fake.writes if "jobs" not in write]) <= 6
+    assert len([write for write in world.fake.writes if "jobs" not in write]) <= 7
     assert len([write for write in world.fake.writes if "jobs" in write]) == 1
 
 
@@ -222,6 +222,7 @@ async def test_ready_server_that_crashes_is_degraded_and_never_given_up(world: W
     await world.look(key)
     assert world.ready(key) == ("Degraded", "False", "Crashed")
     world.pods_are(available=1)
+    world.pod(ready=True)
     world.answers_like_a_server()
     await world.look(key)
     assert world.ready(key)[1] == "False"  # not before the handshake through the Service
@@ -279,6 +280,7 @@ async def test_service_that_answers_a_moment_later_costs_no_extra_write(world: W
     world.bundle_arrives()
     await world.look(key)
     world.pods_are(available=1)
+    world.pod(ready=True)
     await world.look(key)
     written = len(world.fake.writes)
     await world.talk()  # nobody answers yet
@@ -344,6 +346,7 @@ async def test_new_revision_is_not_verified_while_a_pod_of_the_old_one_could_ans
     assert world.background.calls == []
     assert world.ready(key) == ("Ready", "True", "Updating")
     world.fake.remove(POD, POD.key("team", "mcp-memory-1"))
+    world.pod(ready=True)
     await world.look(key)
     await world.talk()
     await world.look(key)

@@ -9,7 +9,9 @@ import httpx
 from support.fake_api import FakeApiServer
 from support.fake_clock import FakeClock
 from vsm_operator.api.v1alpha1 import MCP_SERVER
+from vsm_operator.controllers.adminkey import AdminKey
 from vsm_operator.controllers.intake import IntakeDesk, UnwantedIntakes
+from vsm_operator.controllers.mcpserver.pindesk import PinDesk
 from vsm_operator.controllers.mcpserver.probes import Probes
 from vsm_operator.controllers.mcpserver.reconciler import McpServerReconciler
 from vsm_operator.controllers.registry import RegistryLocator
@@ -19,7 +21,7 @@ from vsm_operator.errors import Terminal
 from vsm_operator.kube.apply import Cluster
 from vsm_operator.kube.client import Unfenced
 from vsm_operator.kube.events import EventRecorder
-from vsm_operator.kube.kinds import CORE_KINDS, DEPLOYMENT, JOB, POD, Key
+from vsm_operator.kube.kinds import CONFIG_MAP, CORE_KINDS, DEPLOYMENT, JOB, POD, Key
 from vsm_operator.kube.manifest import owner_reference
 from vsm_operator.resources.intakejob import LABEL_INTAKE_KEY
 from vsm_operator.runtime.controller import DONE, Result
@@ -29,6 +31,7 @@ from vsm_operator.settings import Settings
 
 SETTINGS = Settings(runtime_image="localhost/vsm-runtime:test", max_concurrent_installs=2)
 DIGEST = "sha256:" + "a" * 64
+TOOLS, OTHER_TOOLS = "sha256:" + "b" * 64, "sha256:" + "f" * 64
 Body = dict[str, Any]
 
 
@@ -67,12 +70,16 @@ class World:
         )
         self.registry = RegistryLocator(self.settings, changed=lambda: None)
         self.registry._address, self.registry.looked = "10.96.7.7", True
+        self.admin_key = AdminKey(api, namespace="vsm-system", changed=lambda: None)
+        self.admin_key._key = b"k" * 32
         self.reconciler = McpServerReconciler(
             store=self.store,
             cluster=cluster,
             events=self.events,
             intake=IntakeDesk(self.store, cluster, self.settings),
             registry=self.registry,
+            admin_key=self.admin_key,
+            pins=PinDesk(self.store, cluster),
             probes=Probes(
                 background=self.background,  # type: ignore[arg-type]
                 http=httpx.AsyncClient(transport=httpx.MockTransport(self._answer)),
@@ -202,6 +209,29 @@ class World:
     def intake_fails(self, reason: IntakeReason, message: str = "because") -> None:
         self.intake_ends(IntakeFailure(_request(self.children(JOB)[0]).key, reason, message))
 
+    def tools_change(self, *, expected: str = TOOLS, observed: str = OTHER_TOOLS) -> None:
+        """The bridge has seen another list, and its pod is not ready any more."""
+        self.pods_are(available=0)
+        self.pod()
+        reason = "ToolsChanged" if expected else "ToolsNotAdmitted"
+        blocked = {"reason": reason, "expected": expected or None, "observed": observed}
+        self.answer = lambda _: httpx.Response(
+            200, json=bridge_status(observed) | {"state": "blocked", "blocked": blocked}
+        )
+
+    def pins(self) -> Body:
+        """Data of the ConfigMap; {} when there is none."""
+        found = self.fake.objects.get(CONFIG_MAP.key("team", "mcp-memory-pins"), {})
+        data: Body = found.get("data", {})
+        return data
+
+    def annotate(self, key: Key, annotation: str, value: str) -> None:
+        self.fake.edit(MCP_SERVER, key, lambda body: body["metadata"].update(annotations={annotation: value}))
+
+    def condition(self, key: Key, kind: str) -> Body:
+        found: Body = next(entry for entry in self.status(key)["conditions"] if entry["type"] == kind)
+        return found
+
     def pods_are(self, *, available: int) -> None:
         """What the Deployment controller says."""
         deployment = self.children(DEPLOYMENT)[0]
@@ -214,7 +244,7 @@ class World:
         }
         self.fake.edit(DEPLOYMENT, DEPLOYMENT.key_of(deployment), lambda body: body.__setitem__("status", status))
 
-    def pod(self, *, ip: str = "10.244.0.9", server: Body | None = None) -> None:
+    def pod(self, *, ip: str = "10.244.0.9", server: Body | None = None, ready: bool = False) -> None:
         """A pod of the server whose bridge runs."""
         labels = self.children(DEPLOYMENT)[0]["spec"]["template"]["metadata"]["labels"]
         body = {
@@ -224,6 +254,7 @@ class World:
             "status": {
                 "phase": "Running",
                 "podIP": ip,
+                "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
                 "containerStatuses": [
                     {"name": "server", "state": {"running": {}}, **(server or {})},
                     {"name": "bridge", "state": {"running": {}}},
@@ -232,8 +263,12 @@ class World:
         }
         self.fake.put(POD, body)
 
-    def answers_like_a_server(self) -> None:
+    def answers_like_a_server(self, tools_hash: str = TOOLS) -> None:
+        """Through the Service, and its bridge on the admin port."""
+
         def answer(request: httpx.Request) -> httpx.Response:
+            if request.url.port == 8081:
+                return httpx.Response(200, json=bridge_status(tools_hash))
             message = json.loads(request.content)
             results = {
                 "initialize": {
@@ -257,10 +292,20 @@ class World:
         self.bundle_arrives()
         await self.look(key)
         self.pods_are(available=1)
+        self.pod(ready=True)
         self.answers_like_a_server()
         await self.look(key)
         await self.talk()
         await self.look(key)
+
+
+def bridge_status(tools_hash: str) -> Body:
+    return {
+        "state": "ready",
+        "protocolVersion": "2025-11-25",
+        "serverInfo": {"name": "memory", "version": "7"},
+        "tools": {"count": 2, "names": ["read_graph", "delete_all"], "hash": tools_hash},
+    }
 
 
 def _request(job: Body) -> IntakeRequest:

@@ -14,16 +14,21 @@ from vsm_operator.resources.common import Owner
 from vsm_operator.resources.deployment import deployment
 from vsm_operator.resources.intakejob import intake_job
 from vsm_operator.resources.networkpolicy import network_policy
+from vsm_operator.resources.pins import pins
 from vsm_operator.resources.registry import Registry
 from vsm_operator.resources.service import service
 from vsm_operator.settings import Settings
 
-SETTINGS = Settings(runtime_image="registry.example.com/vsm-runtime@sha256:" + "b" * 64)
+SETTINGS = Settings(
+    runtime_image="registry.example.com/vsm-runtime@sha256:" + "b" * 64,
+    api_server_cidrs=("10.96.0.1/32", "192.0.2.6/32"),
+)
 OWNER = Owner("team", "memory", "11111111-2222-3333-4444-555555555555")
 REGISTRY = Registry("http://vsm-registry.vsm-system.svc:5001", "10.96.0.7")
 BUNDLE = BundleStatus(
     key="0" * 32, digest="sha256:" + "c" * 64, packages=7, unpacked_bytes=40 << 20, entrypoints=["mcp-server"]
 )
+ADMIN_TOKEN_SHA256 = "d" * 64
 REQUEST = IntakeRequest.of(PackageRef(Ecosystem.NPM, "@scope/mcp-server", "1.2.3"), registries=SETTINGS.registries)
 
 
@@ -42,7 +47,12 @@ class Input:
 
     def deployment(self) -> Manifest:
         return deployment(
-            self.spec, owner=self.owner, bundle=self.bundle, registry=self.registry, settings=self.settings
+            self.spec,
+            owner=self.owner,
+            bundle=self.bundle,
+            registry=self.registry,
+            admin_token_sha256=ADMIN_TOKEN_SHA256,
+            settings=self.settings,
         )
 
     def pod(self) -> Manifest:
@@ -52,12 +62,18 @@ class Input:
     def server(self) -> Manifest:
         return container(self.pod(), "server")
 
+    def bridge(self) -> Manifest:
+        return container(self.pod(), "bridge")
+
     def network_policy(self) -> Manifest:
         return network_policy(self.spec, owner=self.owner, registry=self.registry, settings=self.settings)
 
     def manifests(self) -> list[Manifest]:
         job = intake_job(REQUEST, settings=self.settings)
-        return [self.deployment(), self.network_policy(), service(owner=self.owner), job]
+        return [self.deployment(), self.network_policy(), service(owner=self.owner), self.pins(), job]
+
+    def pins(self) -> Manifest:
+        return pins({"sha256-" + "c" * 64: "sha256:" + "e" * 64}, owner=self.owner)
 
 
 def read(raw: specs.Spec) -> McpServerSpec:
@@ -138,6 +154,34 @@ _NAMES = ["A", "HOME", "PATH", "TMPDIR", "LANG", "PYTHONPATH", "VSM_BRIDGE_PORT"
 _LIMITS = {"cpu": ["2", 1, "0.5", "1500m"], "memory": ["1Gi", "0.5Gi", 536870912], "ephemeral-storage": ["2G", "100Mi"]}
 _REQUESTS = {"cpu": ["1m", "0.1", 0], "memory": ["1Mi", "1000k"], "ephemeral-storage": ["1Mi"]}
 
+_ISOLATIONS = st.sampled_from(
+    [{}, {"isolation": "Session"}, {"isolation": "Session", "sessions": {"maxCount": 3, "idleSeconds": 60}}]
+)
+_GUARDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "toolPin": st.sampled_from(["TrustOnFirstUse", "Strict", "Off"]),
+        "toolFilter": st.sampled_from([{}, {"allow": ["read_*"]}, {"allow": [], "deny": ["[a-c]*", "x"]}]),
+        "limits": st.sampled_from([{}, {"maxMessageSize": "64Mi", "callsPerSecondPerClient": "0.5"}]),
+    },
+)
+_AUTHS = st.sampled_from(
+    [
+        {},
+        {"auth": {"tokens": {"secretRef": {"name": "clients"}}}},
+        {"auth": {"tokenReview": {"serviceAccountName": "reviewer"}}},
+        {
+            "auth": {
+                "tokenReview": {
+                    "serviceAccountName": "reviewer",
+                    "audiences": ["mcp", "https://example.com"],
+                    "allowed": ["system:serviceaccount:agents:*"],
+                }
+            }
+        },
+    ]
+)
+
 
 @st.composite
 def server_specs(draw: st.DrawFn) -> McpServerSpec:
@@ -155,12 +199,16 @@ def server_specs(draw: st.DrawFn) -> McpServerSpec:
     raw["env"] = [{"name": name} | draw(_VARIABLES) for name in names]
     volumes = draw(st.lists(st.sampled_from(["bundle", "run", "tmp", "data"]), unique=True, max_size=3))
     raw["storage"] = [{"name": name, "mountPath": f"/data/{name}"} | draw(_VOLUMES) for name in volumes]
+    raw |= draw(_GUARDS) | draw(_AUTHS)
+    if "port" not in raw:
+        raw |= draw(_ISOLATIONS)
     raw["network"] = {"allowFrom": draw(st.lists(_PEERS, max_size=3))}
     raw["resources"] = {
         "limits": draw(st.fixed_dictionaries({}, optional={k: st.sampled_from(v) for k, v in _LIMITS.items()})),
         "requests": draw(st.fixed_dictionaries({}, optional={k: st.sampled_from(v) for k, v in _REQUESTS.items()})),
     }
-    return McpServerSpec.read(raw | {"suspend": draw(st.booleans()), "replicas": draw(st.integers(1, 3))})
+    replicas = 1 if "isolation" in raw else draw(st.integers(1, 3))
+    return McpServerSpec.read(raw | {"suspend": draw(st.booleans()), "replicas": replicas})
 
 
 @st.composite
@@ -176,6 +224,7 @@ def settings(draw: st.DrawFn) -> Settings:
         "npm_registry": "https://npm.example.com/",
         "server_cpu_limit": "0.25",
         "server_memory_limit": "32Mi",
+        "server_metrics_from": ({"namespaceSelector": {"matchLabels": {"team": "monitoring"}}},),
     }
     chosen = draw(st.sets(st.sampled_from(sorted(optional))))
     values: dict[str, Any] = {name: optional[name] for name in chosen}

@@ -61,8 +61,6 @@ def test_stdio_server_is_started_by_the_launcher_with_its_bounds(kind: str, star
     assert options == [
         "--socket",
         "/run/mcp/server.sock",
-        "--control",
-        "/run/mcp/control.sock",
         "--max-processes",
         "256",
     ]
@@ -236,7 +234,7 @@ def test_bundle_is_written_by_load_and_read_only_for_the_server() -> None:
     }
     assert mounts["load"] == {"bundle": False, "etc": False}
     assert mounts["server"] == {"run": False, "tmp": False, "home": False, "bundle": True, "etc": True}
-    assert mounts["bridge"] == {"run": False}
+    assert mounts["bridge"] == {"run": False, "pins": True}
 
 
 def test_launcher_is_read_only_for_the_server_of_an_image() -> None:
@@ -264,6 +262,7 @@ def test_bundle_volume_has_room_for_the_bundle_and_a_bound(unpacked_bytes: int) 
         owner=kit.OWNER,
         bundle=kit.BUNDLE.model_copy(update={"unpacked_bytes": unpacked_bytes}),
         registry=kit.REGISTRY,
+        admin_token_sha256=kit.ADMIN_TOKEN_SHA256,
         settings=kit.SETTINGS,
     )
     (volume,) = [entry for entry in made["spec"]["template"]["spec"]["volumes"] if entry["name"] == "bundle"]

@@ -23,7 +23,7 @@ some = settings(max_examples=40)
 
 def pods(given_: Input) -> Iterator[Manifest]:
     for manifest in given_.manifests():
-        if "template" in manifest["spec"]:
+        if "template" in manifest.get("spec", {}):
             yield manifest["spec"]["template"]["spec"]
 
 
@@ -115,7 +115,7 @@ def test_name_and_labels_fit(given_: Input) -> None:
     for manifest in given_.manifests():
         metadata = manifest["metadata"]
         assert NAME.fullmatch(metadata["name"])
-        template = manifest["spec"].get("template", {}).get("metadata", {}).get("labels", {})
+        template = manifest.get("spec", {}).get("template", {}).get("metadata", {}).get("labels", {})
         for value in (*metadata["labels"].values(), *template.values()):
             assert LABEL.fullmatch(value)
 

@@ -73,6 +73,38 @@ def test_foreign_registry_is_named_by_its_addresses_and_port() -> None:
     assert rules(foreign)["egress"] == [{"to": peers, "ports": tcp(443)}]
 
 
+REVIEW = {"tokenReview": {"serviceAccountName": "reviewer"}}
+
+
+def with_settings(given_: Input, **values: Any) -> Input:
+    return Input(given_.spec, kit.SETTINGS.model_validate(kit.SETTINGS.model_dump() | values))
+
+
+def test_server_whose_bridge_asks_the_api_server_reaches_it_by_address() -> None:
+    api_server = {
+        "to": [{"ipBlock": {"cidr": "10.96.0.1/32"}}, {"ipBlock": {"cidr": "192.0.2.6/32"}}],
+        "ports": tcp(443, 6443),
+    }
+    assert rules(kit.npm(auth=REVIEW))["egress"] == [{"to": [REGISTRY], "ports": tcp(5001)}, api_server]
+    assert rules(kit.image(auth=REVIEW))["egress"] == [api_server]
+
+
+def test_server_with_tokens_of_its_own_reaches_no_api_server() -> None:
+    auth = {"tokens": {"secretRef": {"name": "clients"}}}
+    assert rules(kit.npm(auth=auth))["egress"] == rules(kit.npm())["egress"]
+
+
+def test_api_server_that_nobody_has_named_is_not_opened() -> None:
+    """An egress rule without addresses would be one to everywhere."""
+    assert "egress" not in rules(with_settings(kit.image(auth=REVIEW), api_server_cidrs=()))
+
+
+def test_metrics_are_open_to_whom_the_settings_name_and_the_tools_are_not() -> None:
+    peer = {"namespaceSelector": {"matchLabels": {"team": "monitoring"}}, "podSelector": {}}
+    given_ = with_settings(kit.npm(), server_metrics_from=(peer,))
+    assert rules(given_)["ingress"][1:] == [{"from": [peer], "ports": tcp(8081)}]
+
+
 @settings(max_examples=40)
 @given(inputs)
 def test_no_rule_is_without_ports_or_peers(given_: Input) -> None:
@@ -82,8 +114,9 @@ def test_no_rule_is_without_ports_or_peers(given_: Input) -> None:
         peers = rule.get("from", rule.get("to"))
         assert peers
         assert all(peers), "an empty peer would be everybody"
-    assert len(spec["ingress"]) == 1 + bool(given_.spec.network.allow_from)
-    assert len(spec.get("egress", [])) <= 1
+    assert len(spec["ingress"]) == 1 + bool(given_.spec.network.allow_from) + bool(given_.settings.server_metrics_from)
+    asks = given_.spec.auth is not None and given_.spec.auth.token_review is not None
+    assert len(spec.get("egress", [])) == (given_.spec.source.image is None) + asks
 
 
 def test_empty_selector_keeps_its_meaning_and_empty_lists_inside_go() -> None:

@@ -83,6 +83,18 @@ def test_variables_of_others_are_ignored() -> None:
         ("VSM_REGISTRY_PULL_SECRET", "a b"),
         ("VSM_REGISTRY_CIDRS", "10.0.0.0/33"),
         ("VSM_REGISTRY_CIDRS", "registry.example.com"),
+        ("VSM_SERVER_METRICS_FROM", "monitoring"),
+        ("VSM_SERVER_METRICS_FROM", "[" * 100_000),
+        ("VSM_SERVER_METRICS_FROM", '{"podSelector": {}}'),
+        ("VSM_SERVER_METRICS_FROM", "[{}]"),
+        ("VSM_SERVER_METRICS_FROM", '[{"podSelectr": {}}]'),
+        ("VSM_SERVER_METRICS_FROM", '[{"ipBlock": {"cidr": "10.0.0.0/8"}, "podSelector": {}}]'),
+        ("VSM_SERVER_METRICS_FROM", '[{"podSelector": "app=prometheus"}]'),
+        ("VSM_API_SERVER_CIDRS", "10.96.0.1/33"),
+        ("VSM_API_SERVER_CIDRS", "kubernetes.default.svc"),
+        ("VSM_API_SERVER_PORTS", "https"),
+        ("VSM_API_SERVER_PORTS", "0"),
+        ("VSM_API_SERVER_PORTS", ""),
         ("VSM_SECURITY_ENABLED", "false"),
         ("VSM_SANDBOX_ENABLED", "0"),
         ("VSM_AUDIT_LOGGING", "maybe"),
@@ -126,6 +138,20 @@ def test_foreign_registry_needs_its_addresses() -> None:
     assert settings(VSM_REGISTRY_EMBEDDED="false", VSM_REGISTRY_CIDRS="192.0.2.0/24").registry_cidrs == (
         "192.0.2.0/24",
     )
+
+
+def test_readers_of_metrics_are_peers_as_in_a_network_policy() -> None:
+    peers = '[{"namespaceSelector": {"matchLabels": {"team": "monitoring"}}, "podSelector": {}}]'
+    assert settings(VSM_SERVER_METRICS_FROM=peers).server_metrics_from == (
+        {"namespaceSelector": {"matchLabels": {"team": "monitoring"}}, "podSelector": {}},
+    )
+    assert settings(VSM_SERVER_METRICS_FROM="").server_metrics_from == ()
+
+
+def test_api_server_is_named_by_addresses_and_ports() -> None:
+    found = settings(VSM_API_SERVER_CIDRS="10.96.0.1/32, 2001:db8::1/128", VSM_API_SERVER_PORTS="443,8443")
+    assert found.api_server_cidrs == ("10.96.0.1/32", "2001:db8::1/128")
+    assert found.api_server_ports == (443, 8443)
 
 
 def test_names_of_the_earlier_product_are_accepted() -> None:

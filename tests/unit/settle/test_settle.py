@@ -2,7 +2,7 @@
 
 import socket
 
-from vsm_runtime.settle import is_open, settle, wait_until_closed
+from vsm_runtime.settle import UNSEEN_SECONDS, is_open, settle, wait_until_closed
 
 
 def test_listening_address_is_open_and_a_closed_one_is_not() -> None:
@@ -38,3 +38,10 @@ def test_closed_network_is_reported_at_once() -> None:
 
 def test_pod_without_an_announced_api_server_says_that_nothing_was_seen() -> None:
     assert "was not looked at" in settle({})
+
+
+def test_pod_that_may_ask_the_api_server_waits_a_fixed_time_and_says_so() -> None:
+    pauses: list[float] = []
+    environ = {"VSM_API_SERVER_ALLOWED": "true", "KUBERNETES_SERVICE_HOST": "192.0.2.1", "KUBERNETES_SERVICE_PORT": "1"}
+    assert "without a look" in settle(environ, sleep=pauses.append)
+    assert pauses == [UNSEEN_SECONDS]

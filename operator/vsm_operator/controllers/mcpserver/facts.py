@@ -6,7 +6,9 @@ from typing import Any
 
 from vsm_operator.api.v1alpha1 import McpServerSpec, McpServerStatus
 from vsm_operator.controllers.intakestate import Intake
+from vsm_operator.controllers.mcpserver.pinning import NO_PIN, Pin
 from vsm_operator.controllers.podfacts import PodFacts
+from vsm_operator.errors import Terminal
 from vsm_operator.ports.bridge import BridgeStatus
 from vsm_operator.ports.mcp import Handshake
 
@@ -18,6 +20,8 @@ class Rollout:
     available: int = 0
     complete: bool = False
     """Every pod is of the current template and available."""
+    refusal: str = ""
+    """Why the cluster does not let a pod be made; empty when it does."""
 
     @classmethod
     def of(cls, deployment: Mapping[str, Any] | None, *, generation: int) -> "Rollout":
@@ -33,15 +37,22 @@ class Rollout:
             and status.get("replicas", 0) == wanted
             and status.get("availableReplicas", 0) == wanted
         )
-        return cls(available=status.get("availableReplicas", 0), complete=complete)
+        refusals = (
+            str(condition.get("message", ""))[:1000]
+            for condition in status.get("conditions") or ()
+            if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True"
+        )
+        return cls(available=status.get("availableReplicas", 0), complete=complete, refusal=next(refusals, ""))
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A handshake through the Service succeeded for this revision."""
+    """A handshake through the Service succeeded for this revision, and its tools are none but the admitted ones."""
 
     revision: str
     handshake: Handshake
+    tools_hash: str
+    """The bridge's word, over all tools: a handshake sees only what the filter lets through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +77,12 @@ class Facts:
     intake: Intake
     revision: str
     """Hash of the pod template; empty while there is none."""
-    invalid: tuple[str, str] | None = None
-    """Reason and message of a spec that cannot be rendered."""
+    invalid: Terminal | None = None
+    """Why the spec cannot be rendered."""
+    pin: Pin = NO_PIN
+    """Which tools are admitted."""
+    unprepared: bool = False
+    """A node has had the newest pod for a while and cannot set it up: something that it mounts is missing."""
     rollout: Rollout = Rollout()
     pods: Sequence[PodFacts] = ()
     bridge: BridgeStatus | None = None

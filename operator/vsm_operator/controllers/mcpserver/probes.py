@@ -1,5 +1,8 @@
 """Asking servers: a handshake through the Service when the pods are ready, the bridge's own word while they are not.
 
+The bridge is asked in both cases, since it alone sees all tools: the hash that counts is the one it has verified. A
+server that asks for tokens is not called but has to refuse us, and the bridge speaks for the rest.
+
 Network calls never happen inside a reconcile: they run in the background pool, and their answer re-queues the key.
 A server that is ready and was ready costs nothing here: no call, no memory.
 """
@@ -12,10 +15,11 @@ import httpx
 
 from vsm_operator.api.v1alpha1 import ADMIN_PORT, Phase
 from vsm_operator.controllers.mcpserver.facts import Facts, Unverified, Verified
-from vsm_operator.controllers.podfacts import newest_first
+from vsm_operator.controllers.podfacts import PodFacts, newest_first
+from vsm_operator.domain.tools import visible
 from vsm_operator.kube.kinds import Key
 from vsm_operator.ports.bridge import BridgeStatus, bridge_status
-from vsm_operator.ports.mcp import HandshakeFailed, handshake
+from vsm_operator.ports.mcp import Handshake, HandshakeFailed, expect_refusal, handshake
 from vsm_operator.resources.common import Owner
 from vsm_operator.resources.service import endpoint
 from vsm_operator.runtime.background import Background
@@ -87,6 +91,7 @@ class Probes:
 
     def _verify(self, key: Key, facts: Facts) -> Observed:
         state = self._states.setdefault(key, _State())
+        state.bridge = None
         if state.verified is not None and state.verified.revision == facts.revision:
             return Observed(replace(facts, verification=state.verified))
         trouble = state.trouble if state.failed_handshakes >= _TROUBLE_AFTER else ""
@@ -95,15 +100,15 @@ class Probes:
             return Observed(
                 replace(facts, verification=Unverified(trouble)), look_again=timedelta(seconds=wait_seconds)
             )
-        url, revision = endpoint(Owner(facts.namespace, facts.name, "")), facts.revision
+        pod = next((pod for pod in newest_first(facts.pods) if pod.ready and pod.ip), None)
+        if pod is None:  # the Deployment's status may be faster than its pods'
+            return Observed(replace(facts, verification=Unverified(trouble)), look_again=_BUSY_AGAIN)
 
         async def ask() -> None:
             try:
-                found = await handshake(self._http, url)
+                state.verified = await self._find_out(facts, pod)
             except HandshakeFailed as failure:
                 self._note_failed_handshake(state, str(failure))
-            else:
-                state.verified = Verified(revision, found)
             self._enqueue(key)
 
         def too_late() -> None:
@@ -114,6 +119,22 @@ class Probes:
         # A diagnosis may still be under way, and it re-queues nothing when it learns nothing.
         look_again = None if taken else _BUSY_AGAIN
         return Observed(replace(facts, verification=Unverified(trouble)), look_again)
+
+    async def _find_out(self, facts: Facts, pod: PodFacts) -> Verified:
+        """Raises HandshakeFailed."""
+        url = endpoint(Owner(facts.namespace, facts.name, ""))
+        if facts.spec.auth is None:
+            found = await handshake(self._http, url)
+        else:
+            await expect_refusal(self._http, url)
+        status = await bridge_status(self._http, _status_url(pod))
+        if status is None or not status.tools_hash:
+            raise HandshakeFailed("the bridge does not say which tools it has seen")
+        if facts.pin.hash and status.tools_hash != facts.pin.hash:
+            raise HandshakeFailed(f"it lists tools with the hash {status.tools_hash}; admitted is {facts.pin.hash}")
+        if facts.spec.auth is not None:
+            found = _as_seen_by_clients(status, facts)
+        return Verified(facts.revision, found, status.tools_hash)
 
     def _note_failed_handshake(self, state: _State, trouble: str) -> None:
         pause = _VERIFY_AGAIN_SECONDS[min(state.failed_handshakes, len(_VERIFY_AGAIN_SECONDS) - 1)]
@@ -134,14 +155,28 @@ class Probes:
         again = timedelta(seconds=_DIAGNOSE_EVERY_SECONDS)
         if self._clock.monotonic() >= state.next_diagnosis:
             state.next_diagnosis = self._clock.monotonic() + _DIAGNOSE_EVERY_SECONDS
-            host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
-            url = f"http://{host}:{ADMIN_PORT}/status"
 
             async def ask() -> None:
-                answer = await bridge_status(self._http, url)
+                answer = await bridge_status(self._http, _status_url(pod))
                 if answer is not None and answer != state.bridge and state.pod == pod.name:
                     state.bridge = answer
                     self._enqueue(key)
 
             self._background.submit(key, ask, deadline_seconds=self._deadline_seconds)
         return Observed(replace(facts, bridge=state.bridge), again)
+
+
+def _status_url(pod: PodFacts) -> str:
+    host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
+    return f"http://{host}:{ADMIN_PORT}/status"
+
+
+def _as_seen_by_clients(status: BridgeStatus, facts: Facts) -> Handshake:
+    chosen = facts.spec.tool_filter
+    names = visible(status.tool_names, allow=chosen.allow, deny=chosen.deny)
+    return Handshake(
+        protocol_version=status.protocol_version,
+        server_name=status.server_name,
+        server_version=status.server_version,
+        tool_names=tuple(names),
+    )

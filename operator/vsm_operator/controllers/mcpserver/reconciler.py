@@ -3,21 +3,30 @@
 import contextlib
 import logging
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
 from vsm_operator.api.conditions import Reason, find_condition
-from vsm_operator.api.v1alpha1 import MCP_SERVER, RETRY_ANNOTATION, McpServerSpec, McpServerStatus
+from vsm_operator.api.v1alpha1 import (
+    MCP_SERVER,
+    RETRY_ANNOTATION,
+    BundleStatus,
+    McpServerSpec,
+    McpServerStatus,
+)
+from vsm_operator.controllers.adminkey import AdminKey
 from vsm_operator.controllers.intake import IntakeDesk
 from vsm_operator.controllers.intakestate import Bundled, Intake, NotNeeded, Waiting
-from vsm_operator.controllers.mcpserver.facts import Facts, Rollout
+from vsm_operator.controllers.mcpserver.facts import Facts, Rollout, Verified
+from vsm_operator.controllers.mcpserver.pindesk import PinDesk
+from vsm_operator.controllers.mcpserver.pinning import Pin
 from vsm_operator.controllers.mcpserver.probes import Probes
 from vsm_operator.controllers.mcpserver.summary import is_settled, refused, still_failing, summarise
-from vsm_operator.controllers.podfacts import PodFacts, pod_facts
+from vsm_operator.controllers.podfacts import PodFacts, newest_first, pod_facts
 from vsm_operator.controllers.registry import RegistryLocator
 from vsm_operator.domain.packages import InvalidPackage
-from vsm_operator.errors import InvalidSpec, Terminal
+from vsm_operator.errors import InvalidSpec, NotConfigured, Terminal
 from vsm_operator.kube.apply import Cluster
 from vsm_operator.kube.events import EventRecorder
 from vsm_operator.kube.kinds import DEPLOYMENT, POD, Key
@@ -26,6 +35,7 @@ from vsm_operator.kube.snapshot import Snapshot
 from vsm_operator.resources.common import Owner
 from vsm_operator.resources.deployment import LABEL_REVISION, deployment, revision_of
 from vsm_operator.resources.networkpolicy import network_policy
+from vsm_operator.resources.pins import artifact_of
 from vsm_operator.resources.registry import Registry
 from vsm_operator.resources.service import service
 from vsm_operator.runtime.clock import Clock
@@ -45,11 +55,14 @@ _GOOD_OR_UNDER_WAY = frozenset(
         Reason.SERVING,
         Reason.UPDATING,
         Reason.SUSPENDED,
+        Reason.PINNED,
     }
 )
 """Reasons that need nobody's attention, and so no Event."""
 _QUEUED_AGAIN = timedelta(seconds=5)
 _UNRESOLVED_AGAIN = timedelta(seconds=10)
+_PREPARED_WITHIN = timedelta(seconds=20)
+"""Volumes and network of a pod take a second or two; after this, something that the pod mounts is missing."""
 _SETTLE_AFTER = timedelta(seconds=1)
 """The pass after the one that gives a server up scales it to zero."""
 
@@ -63,6 +76,8 @@ class McpServerReconciler:
     events: EventRecorder
     intake: IntakeDesk
     registry: RegistryLocator
+    admin_key: AdminKey
+    pins: PinDesk
     probes: Probes
     settings: Settings
     clock: Clock
@@ -78,8 +93,8 @@ class McpServerReconciler:
         spec = _read_spec(server)
         owner = Owner(key.namespace, key.name, server.uid)
         registry = self.registry.current
-        if registry is None and not self.registry.looked:
-            return DONE  # the first look-up queues every server, whatever it finds
+        if not self._is_equipped(before):
+            return DONE  # what is missing queues every server when it is found
         if is_settled(before, generation=server.generation, retry=retry):
             return await self._keep_settled(server, spec, before, owner=owner, registry=registry)
         if registry is None:
@@ -97,6 +112,7 @@ class McpServerReconciler:
             before=before,
             intake=intake,
             revision="",
+            pin=Pin(spec.tool_pin, handled=before.last_handled_admission or ""),
         )
         if registry is not None and isinstance(intake, NotNeeded | Bundled):
             facts = await self._run(server, facts, owner=owner, registry=registry)
@@ -105,12 +121,20 @@ class McpServerReconciler:
         if facts.revision and self._others_live(key, facts.revision):
             # Until they are gone the Service may still lead to them, and a handshake would speak of the old revision.
             rollout = replace(rollout, complete=False)
-        facts = replace(facts, rollout=rollout, pods=self._pods(key, revision=facts.revision))
+        pods = self._pods(key, revision=facts.revision)
+        unprepared = self._unprepared(pods)
+        facts = replace(facts, rollout=rollout, pods=pods, unprepared=unprepared >= _PREPARED_WITHIN)
         observed = self.probes.observe(key, facts)
-        after = summarise(observed.facts, now=self.clock.now())
+        facts = observed.facts
+        if facts.pin.awaits_first_use and isinstance(facts.verification, Verified):
+            facts = replace(facts, pin=facts.pin.first_use(facts.verification.tools_hash))
+            await self.pins.keep(server, facts.pin)
+        after = summarise(facts, now=self.clock.now())
         await self._publish(server, before, after)
         if is_settled(after, generation=server.generation, retry=retry):
             return Result(requeue_after=_SETTLE_AFTER)
+        if timedelta(0) < unprepared < _PREPARED_WITHIN:
+            return Result(requeue_after=_PREPARED_WITHIN - unprepared)
         return Result(requeue_after=_next_look(intake, observed.look_again))
 
     async def report(self, key: Key, error: Terminal) -> None:
@@ -149,12 +173,39 @@ class McpServerReconciler:
 
     async def _run(self, server: Snapshot, facts: Facts, *, owner: Owner, registry: Registry) -> Facts:
         bundle = facts.intake.bundle if isinstance(facts.intake, Bundled) else None
+        pin = self.pins.decide(server, facts.spec, facts.before, artifact=artifact_of(facts.spec, bundle))
+        facts = replace(facts, pin=pin)
+        # Before the pod: what is admitted already is in its volume from the start.
+        await self.pins.keep(server, pin)
         try:
-            wanted = deployment(facts.spec, owner=owner, bundle=bundle, registry=registry, settings=self.settings)
+            wanted = self._deployment(facts.spec, owner=owner, bundle=bundle, registry=registry)
             await self._apply(server, [wanted])
-        except InvalidSpec as refusal:
-            return replace(facts, invalid=(refusal.reason, refusal.message))
+        except (InvalidSpec, NotConfigured) as refusal:
+            return replace(facts, invalid=refusal)
         return replace(facts, revision=revision_of(wanted))
+
+    def _deployment(
+        self, spec: McpServerSpec, *, owner: Owner, bundle: BundleStatus | None, registry: Registry
+    ) -> Manifest:
+        return deployment(
+            spec,
+            owner=owner,
+            bundle=bundle,
+            registry=registry,
+            admin_token_sha256=self.admin_key.token_sha256(owner.uid),
+            settings=self.settings,
+        )
+
+    def _is_equipped(self, before: McpServerStatus) -> bool:
+        """Whether what every pod is made from is at hand.
+
+        Raises NotConfigured for a server that never ran when it cannot be had; what runs goes on running.
+        """
+        if self.admin_key.trouble and before.verified_revision is None:
+            message = f"nothing is started without the key for its admin port: {self.admin_key.trouble}"
+            raise NotConfigured(Reason.ADMIN_KEY_MISSING, message)
+        # The first look-up of the registry counts whatever it finds.
+        return self.admin_key.known and (self.registry.looked or self.registry.current is not None)
 
     async def _keep_settled(
         self, server: Snapshot, spec: McpServerSpec, before: McpServerStatus, *, owner: Owner, registry: Registry | None
@@ -174,14 +225,17 @@ class McpServerReconciler:
             await self._publish(server, before, after)
         elif live is not None and live.spec.get("replicas") and not available:
             # A spec that cannot be rendered has no pods of its own, so none of them crashes.
-            with contextlib.suppress(InvalidSpec):
-                wanted = deployment(spec, owner=owner, bundle=before.bundle, registry=registry, settings=self.settings)
+            with contextlib.suppress(InvalidSpec, NotConfigured):
+                wanted = self._deployment(spec, owner=owner, bundle=before.bundle, registry=registry)
                 await self._apply(server, [_scaled_to_zero(wanted)])
         return DONE
 
     async def _publish(self, server: Snapshot, before: McpServerStatus, after: McpServerStatus) -> None:
         """The status if it is news; one audit line for a change of mind, and an Event when that is bad news."""
         await self.cluster.write_status(server, after.to_api())
+        pinned = after.tools.pinned_hash if after.tools else None
+        if pinned != (before.tools.pinned_hash if before.tools else None):
+            _audit.info("tools admitted: %s", pinned or "none", extra={"object": str(server.key)})
         was, ready = find_condition(before.conditions, "Ready"), find_condition(after.conditions, "Ready")
         if ready is None or (was is not None and (was.status, was.reason) == (ready.status, ready.reason)):
             return
@@ -204,6 +258,12 @@ class McpServerReconciler:
 
     async def _apply(self, server: Snapshot, desired: list[Manifest]) -> None:
         await self.cluster.apply(desired, observed=(), owner=server, prune=False)
+
+    def _unprepared(self, pods: list[PodFacts]) -> timedelta:
+        """How long the newest pod has waited on its node for volumes and network."""
+        since = next((pod.unprepared_since for pod in newest_first(pods)), "")
+        # At least something, so that the pass that sees it first looks again.
+        return max(self.clock.now() - datetime.fromisoformat(since), timedelta(seconds=1)) if since else timedelta(0)
 
     def _others_live(self, key: Key, revision: str) -> bool:
         """Whether a pod of another revision still runs, also on its way out."""

@@ -17,9 +17,10 @@ from vsm_operator.api.conditions import (
     find_condition,
     set_condition,
 )
-from vsm_operator.api.v1alpha1 import McpServerSpec, McpServerStatus, Phase, ServerInfo, ToolsStatus
+from vsm_operator.api.v1alpha1 import McpServerSpec, McpServerStatus, Phase, ServerInfo
 from vsm_operator.controllers.intakestate import Bundled, NotBundled, NotNeeded, Waiting
 from vsm_operator.controllers.mcpserver.facts import Facts, Verified
+from vsm_operator.controllers.mcpserver.toolstate import blocked_problem, tools_condition, tools_status
 from vsm_operator.controllers.podfacts import Problem, newest_first
 from vsm_operator.domain.intake import IntakeReason
 from vsm_operator.errors import InvalidSpec, Terminal
@@ -28,7 +29,6 @@ from vsm_operator.resources.service import endpoint
 
 FAILED_STARTS = 3
 """After so many starts in a row without a handshake a server that was never ready is given up."""
-_MAX_NAMES = 200
 
 _REJECTED = frozenset(
     {
@@ -57,6 +57,8 @@ class Outcome:
 
 
 _SERVES = Outcome(Phase.READY, "True", Reason.SERVING, "handshake and tools/list are answered through the Service")
+_BLOCKED = {Reason.TOOLS_CHANGED: Phase.DEGRADED, Reason.TOOLS_NOT_ADMITTED: Phase.AWAITING_APPROVAL}
+"""What a server that runs and may not serve is called."""
 _ON_THE_WAY = frozenset({Phase.SUSPENDED, Phase.STARTING})
 """Without a pod on purpose, or not long enough to call it a loss."""
 
@@ -83,17 +85,17 @@ def summarise(facts: Facts, *, now: datetime) -> McpServerStatus:
             "version": version,
             "bundle": bundle,
             "last_handled_retry": facts.retry or None,
+            "last_handled_admission": facts.pin.handled or None,
+            "tools": tools_status(facts, serves=outcome.ready == "True"),
         }
     )
     if isinstance(facts.verification, Verified) and outcome.ready == "True":
         found = facts.verification.handshake
-        names = list(found.tool_names[:_MAX_NAMES])
         status = status.model_copy(
             update={
                 "endpoint": endpoint(Owner(facts.namespace, facts.name, "")),
                 "protocol_version": found.protocol_version,
                 "server_info": ServerInfo(name=found.server_name, version=found.server_version),
-                "tools": ToolsStatus(count=len(found.tool_names), hash=found.tools_hash, names=names),
                 "verified_revision": facts.verification.revision,
             }
         )
@@ -103,6 +105,7 @@ def summarise(facts: Facts, *, now: datetime) -> McpServerStatus:
     for kind, state, reason, message in (
         (ConditionType.FETCHED, *_fetched(facts)),
         (ConditionType.READY, outcome.ready, outcome.reason, outcome.message),
+        (ConditionType.TOOLS_UNCHANGED, *tools_condition(facts)),
     ):
         condition = Condition(
             type=kind,
@@ -183,8 +186,9 @@ def _outcome(facts: Facts) -> Outcome:
     if isinstance(facts.intake, Waiting | NotBundled):
         return _without_bundle(facts, facts.intake)
     if facts.invalid is not None:
-        reason, message = facts.invalid
-        return _with_old_revision(facts, Outcome(Phase.FAILED, "False", reason, message))
+        # A missing setting is no end: the operator that has it will look again.
+        phase = Phase.FAILED if isinstance(facts.invalid, InvalidSpec) else Phase.PENDING
+        return _with_old_revision(facts, Outcome(phase, "False", facts.invalid.reason, facts.invalid.message))
     if facts.spec.suspend:
         return Outcome(Phase.SUSPENDED, "False", Reason.SUSPENDED, "spec.suspend is true: set it to false to run again")
     if facts.rollout.complete:
@@ -238,12 +242,23 @@ def _incomplete(facts: Facts) -> Outcome:
     problem = _problem(facts)
     if facts.was_ready:
         return _degraded(facts, problem)
+    if problem is not None and problem.reason in _BLOCKED:
+        return _blocked(facts, problem)
     if problem is None:
         return _with_old_revision(facts, Outcome(Phase.STARTING, "False", Reason.STARTING, _STARTING))
     if problem.lasting:
         message = f"{problem.message}; {_AGAIN.format(name=facts.name)}"
         return _with_old_revision(facts, Outcome(Phase.FAILED, "False", problem.reason, message))
     return _with_old_revision(facts, Outcome(Phase.STARTING, "False", problem.reason, problem.message))
+
+
+def _blocked(facts: Facts, problem: Problem) -> Outcome:
+    """Waiting for a person is no failure of the server: its pod stays, so that there is something to look at."""
+    if facts.rollout.available and facts.before.verified_revision is not None:
+        return Outcome(
+            Phase.DEGRADED, "True", problem.reason, f"the previous revision serves; the new one: {problem.message}"
+        )
+    return Outcome(_BLOCKED[problem.reason], "False", problem.reason, problem.message)
 
 
 def _degraded(facts: Facts, problem: Problem | None) -> Outcome:
@@ -262,8 +277,12 @@ def _degraded(facts: Facts, problem: Problem | None) -> Outcome:
 
 def _problem(facts: Facts) -> Problem | None:
     """The bridge knows best why its server does not answer; without it, the newest pod that has something to say."""
+    if blocked := blocked_problem(facts):
+        return blocked
     from_pods = next((pod.problem for pod in newest_first(facts.pods) if pod.problem and not pod.ready), None)
     bridge = facts.bridge
+    if from_pods is None and bridge is None:
+        return _before_any_container(facts)
     if bridge is None or not bridge.reason or (bridge.reason == "ConnectFailed" and from_pods):
         return _advised(facts, from_pods)
     lasting = bridge.consecutive_failures >= FAILED_STARTS and bridge.reason != "ConnectFailed"
@@ -277,6 +296,23 @@ def _problem(facts: Facts) -> Problem | None:
         slow = bridge.consecutive_failures >= FAILED_STARTS
         return Problem(Reason.STARTING, f"nothing answers inside the pod yet: {text}") if slow else None
     return Problem(reason, text, lasting)
+
+
+def _before_any_container(facts: Facts) -> Problem | None:
+    if facts.rollout.refusal and not facts.pods:
+        return Problem(Reason.PODS_REFUSED, f"the cluster does not let the pod be made: {facts.rollout.refusal}")
+    if not facts.unprepared:
+        return None
+    auth = facts.spec.auth
+    mounted = [f"Secret {auth.tokens.secret_ref.name} (spec.auth.tokens)"] if auth and auth.tokens else []
+    mounted += [
+        f"PersistentVolumeClaim {volume.persistent_volume_claim.claim_name} (spec.storage)"
+        for volume in facts.spec.storage
+        if volume.persistent_volume_claim is not None
+    ]
+    asked = f"is there in this namespace: {', '.join(mounted)}? It goes on by itself once it is" if mounted else ""
+    advice = asked or "the events of the pod (`kubectl describe pod`) say why"
+    return Problem(Reason.POD_CONFIGURATION, f"the node cannot set the pod up: {advice}")
 
 
 def _advised(facts: Facts, problem: Problem | None) -> Problem | None:

@@ -1,6 +1,10 @@
 """A small MCP server on stdio for tests: legacy era, standard library only, misbehaves on request.
 
-Arguments: --silent-to=METHOD, --noisy, --crash-at-start, --ignore-eof, --unknown=silent|dies, --page=N, --version=V.
+Arguments: --silent-to=METHOD, --noisy, --crash-at-start, --ignore-eof, --unknown=silent|dies, --page=N, --version=V,
+--more-tools=FILE (names, read anew for every list, so that tools change without a word and stay changed), --resources
+(subscriptions; the tool `touch` changes a resource, `subscribed` tells which are subscribed to), --starts-when=FILE
+(is there), --asks=METHOD (once it is initialized, and again with the tool `later`, each time outside of any call; the
+tool `heard` waits for the next answer and returns it).
 """
 
 import json
@@ -9,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 VERSION = "2025-11-25"
 options = dict(argument.removeprefix("--").partition("=")[::2] for argument in sys.argv[1:])
@@ -18,6 +23,8 @@ cancelled: set[object] = set()
 changed = threading.Condition()
 ended_tags: list[str] = []
 stop_reading = threading.Event()
+subscribed: set[str] = set()
+heard: list[dict] = []
 
 
 def send(message):
@@ -113,9 +120,42 @@ def log(_):
 
 
 def add_tool(call):
-    TOOLS[call.arguments["tool"]] = echo
+    """Without a name, it only says that something changed."""
+    if "tool" in call.arguments:
+        TOOLS[call.arguments["tool"]] = echo
     send({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
     return text("added")
+
+
+def touch(call):
+    uri = call.arguments["uri"]
+    if uri in subscribed:
+        send({"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": {"uri": uri}})
+    return text("touched")
+
+
+def tell_subscribed(_):
+    return text(sorted(subscribed))
+
+
+def ask_outside(method):
+    answer = ask(method, {"messages": [], "maxTokens": 1} if method == "sampling/createMessage" else {})
+    with changed:
+        heard.append(answer)
+        changed.notify_all()
+
+
+def ask_later(call):
+    """Answers its call at once, so that what it asks then belongs to none. Its second answer goes nowhere."""
+    send({"jsonrpc": "2.0", "id": call.id, "result": text("later")})
+    ask_outside(call.arguments["method"])
+    return text("")
+
+
+def tell_heard(_):
+    with changed:
+        changed.wait_for(lambda: heard, timeout=30)
+        return text(heard.pop(0))
 
 
 def deaf(_):
@@ -144,20 +184,31 @@ TOOLS = {
     "meta": meta,
     "log": log,
     "add": add_tool,
+    "touch": touch,
+    "subscribed": tell_subscribed,
     "deaf": deaf,
     "exit": leave,
 }
+if "asks" in options:
+    TOOLS |= {"later": ask_later, "heard": tell_heard}
+
+
+def more_tools():
+    if "more-tools" not in options:
+        return {}
+    return dict.fromkeys(Path(options["more-tools"]).read_text().split(), echo)
 
 
 def tool(name):
     return {"name": name, "description": f"does {name}", "inputSchema": {"type": "object"}}
 
 
-def answer(method, request_id, params):
+def answer(method, request_id, params):  # noqa: PLR0911
     if method == "initialize":
+        resources = {"resources": {"subscribe": True, "listChanged": True}} if "resources" in options else {}
         return {
             "protocolVersion": options.get("version", VERSION),
-            "capabilities": {"tools": {"listChanged": True}, "logging": {}, "tasks": {}},
+            "capabilities": {"tools": {"listChanged": True}, "logging": {}, "tasks": {}, **resources},
             "serverInfo": {"name": "fake", "version": "1.0"},
             "instructions": "use with care",
         }
@@ -166,12 +217,16 @@ def answer(method, request_id, params):
     if method == "tools/list":
         size = int(options.get("page", "1000"))
         start = int(params.get("cursor", "0"))
-        page = {"tools": [tool(name) for name in list(TOOLS)[start : start + size]]}
-        return page | ({"nextCursor": str(start + size)} if start + size < len(TOOLS) else {})
+        names = [*TOOLS, *more_tools()]
+        page = {"tools": [tool(name) for name in names[start : start + size]]}
+        return page | ({"nextCursor": str(start + size)} if start + size < len(names) else {})
     if method == "logging/setLevel":
         return {}
+    if method in ("resources/subscribe", "resources/unsubscribe") and "resources" in options:
+        (subscribed.add if method == "resources/subscribe" else subscribed.discard)(params["uri"])
+        return {}
     if method == "tools/call":
-        return TOOLS[params["name"]](Call(request_id, params))
+        return (TOOLS | more_tools())[params["name"]](Call(request_id, params))
     return None
 
 
@@ -197,6 +252,8 @@ def main():
     if "crash-at-start" in options:
         sys.stderr.write("Traceback (most recent call last):\nModuleNotFoundError: No module named 'absent'\n")
         sys.exit(1)
+    while "starts-when" in options and not Path(options["starts-when"]).exists():
+        time.sleep(0.01)
     if "noisy" in options:
         sys.stdout.write('Welcome to my server!\n\n[1, 2]\nnull\n{"jsonrpc": "1.0"}\n')
         sys.stdout.flush()
@@ -204,6 +261,8 @@ def main():
         if stop_reading.is_set():
             time.sleep(300)
         message = json.loads(line)
+        if message.get("method") == "notifications/initialized" and "asks" in options:
+            threading.Thread(target=ask_outside, args=(options["asks"],), daemon=True).start()
         if message.get("method") == "notifications/cancelled":
             with changed:
                 cancelled.add(message["params"]["requestId"])
