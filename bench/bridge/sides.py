@@ -79,10 +79,7 @@ def _ours(root: Path, server: list[str], *, port: int, scratch: Path) -> list[li
     run = tempfile.mkdtemp(prefix="run-", dir=scratch)
     program = root / "runtime/vsm_runtime/launcher.py"
     launcher = [sys.executable, "-I", str(program), "--socket", f"{run}/server.sock"]
-    if "--control" in program.read_text():
-        launcher += ["--control", f"{run}/control.sock"]
     settings = {"SOCKET": f"{run}/server.sock", "HOST": "127.0.0.1", "PORT": str(port), "ADMIN_PORT": "0"}
-    settings["CONTROL"] = f"{run}/control.sock"
     environment = [f"VSM_BRIDGE_{name}={value}" for name, value in settings.items()]
     environment.append(f"PYTHONPATH={root}/operator:{root}/runtime")
     return [[*launcher, "--", *server], ["env", *environment, sys.executable, "-m", "vsm_runtime.bridge"]]

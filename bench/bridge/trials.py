@@ -18,6 +18,8 @@ SETTLE_SECONDS = 10.0
 PATIENCE_SECONDS = 15.0
 """A pending call that has no answer by then gets none, and a bridge that does not serve by then never will."""
 GUESTS = 50
+SERVED_SECONDS = 12.0
+"""How old a child, and its session, are when it is killed: an accident in the middle of a life, not a failed start."""
 _STATUS = re.compile(rb"HTTP/1\.1 (\d+)")
 _CODE = re.compile(rb'"code":\s*(-\d+)')
 
@@ -70,6 +72,7 @@ def death(side: Side, running: Running, program: Path) -> Death:
     before = set(running.tree())
     session = begin_session(running.port)
     _call(running.port, session)
+    time.sleep(SERVED_SECONDS)
     mine = [pid for pid in running.tree() if pid not in before] or running.tree()
     child = processes.leaf(mine, program)
     with connect(running.port) as connection:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from support import nodejs
 
-TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = 300
 Wrap = Callable[[Sequence[str]], list[str]]
 """Turns an argument vector into one that runs where the server can be reached."""
 _SUMMARY = re.compile(r"^[✓✗] (\S+): \d+ passed, \d+ failed$", re.MULTILINE)

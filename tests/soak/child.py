@@ -35,21 +35,19 @@ async def run(name: str, arguments: Json, meta: Json) -> str:
 
 
 async def serve(request_id: object, params: Json) -> None:
-    try:
-        text = await run(params["name"], params.get("arguments") or {}, params.get("_meta") or {})
-        send({"jsonrpc": "2.0", "id": request_id, "result": {"content": [{"type": "text", "text": text}]}})
-    finally:
-        del running[request_id]
+    text = await run(params["name"], params.get("arguments") or {}, params.get("_meta") or {})
+    send({"jsonrpc": "2.0", "id": request_id, "result": {"content": [{"type": "text", "text": text}]}})
 
 
 def answer(message: Json) -> None:
     method, request_id = message.get("method"), message.get("id")
     params: Json = message.get("params") or {}
     if method == "tools/call":
-        running[request_id] = asyncio.get_running_loop().create_task(serve(request_id, params))
+        task = running[request_id] = asyncio.get_running_loop().create_task(serve(request_id, params))
+        task.add_done_callback(lambda _: running.pop(request_id))  # a call may be cancelled before its first step
     elif method == "notifications/cancelled":
-        if (task := running.get(params["requestId"])) is not None:
-            task.cancel()
+        if params["requestId"] in running:
+            running[params["requestId"]].cancel()
     elif method == "initialize":
         result = {"protocolVersion": params["protocolVersion"], "capabilities": {"tools": {}}}
         send({"jsonrpc": "2.0", "id": request_id, "result": result | {"serverInfo": {"name": "soak", "version": "1"}}})

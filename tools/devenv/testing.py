@@ -25,10 +25,10 @@ def lint(devenv: Devenv) -> None:
             devenv.commands.run([str(program), *argv[1:]], timeout_seconds=600)
 
 
-# What needs no cluster shares the cores; what shares the cluster takes turns.
+# What needs no cluster shares the cores; what shares the cluster, or watches what grows, takes turns.
 TIERS: Sequence[tuple[str, ...]] = (
-    ("--numprocesses", "auto", "tests/unit", "tests/integration"),
-    ("tests/chart", "tests/apiserver", "tests/e2e"),
+    ("--numprocesses", "auto", "tests/unit", "tests/integration", "tests/conformance"),
+    ("tests/soak", "tests/chart", "tests/apiserver", "tests/e2e"),
 )
 
 

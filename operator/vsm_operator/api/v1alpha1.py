@@ -563,6 +563,7 @@ class McpServerStatus(Model):
     endpoint: Text | None = None
     """Streamable HTTP URL inside the cluster."""
     protocol_version: Text | None = None
+    """Of MCP, as the server itself speaks it; its bridge agrees on one with each client."""
     server_info: ServerInfo | None = None
     tools: ToolsStatus | None = None
     verified_revision: Text | None = None

@@ -105,7 +105,8 @@ async def _call(
     timeout_seconds: float,
     token: str,
 ) -> dict[str, Any]:
-    status, target = await _read(name, namespace, context)
+    found = await find_server(name, namespace, context)
+    status, target = found.status, found.target
     _warn_unless_ready(status, target)
     async with (
         port_forward(namespace=target.namespace, name=name, context=context) as url,
@@ -118,7 +119,10 @@ async def _call(
             await session.close()
         except (HandshakeFailed, httpx.HTTPError) as error:
             known = printable(", ".join(status.tools.names)) if status.tools else "unknown"
-            raise UserError(f"{tool} of {target.name}: {error}", f"tools of this server: {known}") from error
+            advice = f"tools of this server: {known}"
+            if found.spec.auth is not None and not token:
+                advice = "this server asks for a token (spec.auth): name a file with yours by --token-file"
+            raise UserError(f"{tool} of {target.name}: {printable(str(error))}", advice) from error
     return dict(answer)
 
 
@@ -138,11 +142,6 @@ def _token(path: Path | None) -> str:
 async def _retry(name: str, namespace: str | None, context: str | None) -> None:
     found = await find_server(name, namespace, context)
     await annotate(found.target, RETRY_ANNOTATION, datetime.now(UTC).isoformat())
-
-
-async def _read(name: str, namespace: str | None, context: str | None) -> tuple[McpServerStatus, Target]:
-    found = await find_server(name, namespace, context)
-    return found.status, found.target
 
 
 def _warn_unless_ready(status: McpServerStatus, target: Target) -> None:

@@ -6,6 +6,7 @@ the server is told to leave by closing its stdin.
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -138,6 +139,10 @@ def main() -> int:
         sys.stderr.write(f"bridge: {error}\n")
         return 2
     configure(settings.log_level)
+    # What is there by now stays: the collector need not look at it again, nor at the rest after every 700 objects.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(settings))

@@ -96,6 +96,12 @@ async def read_body(receive: Receive, *, declared: str | None, limit_bytes: int,
         pieces.append(body)
 
 
+async def hung_up(receive: Receive) -> None:
+    """Returns when the client is gone; its request has been read before."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 async def begin(send: Send, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
     await send({"type": "http.response.start", "status": status, "headers": list(headers)})
 

@@ -13,12 +13,18 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from vsm_runtime.bridge.eras import CLIENT_CAPABILITIES_KEY, LEGACY_VERSIONS, MODERN_VERSIONS, VERSION_KEY
-from vsm_runtime.bridge.jsonrpc import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, Json, params_of
+from vsm_runtime.bridge.jsonrpc import (
+    HEADER_MISMATCH,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    MISSING_CAPABILITY,
+    PARSE_ERROR,
+    UNSUPPORTED_VERSION,
+    Json,
+    params_of,
+)
 from vsm_runtime.bridge.toolbook import Mirrors, as_header, mirrored
-
-HEADER_MISMATCH: Final = -32020
-MISSING_CAPABILITY: Final = -32021
-UNSUPPORTED_VERSION: Final = -32022
 
 HTTP_STATUS: Final[Mapping[int, int]] = {
     PARSE_ERROR: 400,

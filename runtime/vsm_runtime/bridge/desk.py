@@ -6,7 +6,7 @@ import time
 from collections.abc import Coroutine, Mapping
 
 from vsm_runtime.bridge import checks, jsonrpc, logs, trace
-from vsm_runtime.bridge.asgi import JSON_HEADERS, Disconnected, Headers, NoMemory, Request, respond
+from vsm_runtime.bridge.asgi import JSON_HEADERS, Disconnected, Headers, NoMemory, Request, hung_up, respond
 from vsm_runtime.bridge.checks import Rejected
 from vsm_runtime.bridge.eras import Client, Era, Peer, complete
 from vsm_runtime.bridge.exchange import Exchange, Unheard
@@ -70,33 +70,42 @@ class Desk:
             raise unavailable(supervisor)
         return peer
 
-    async def begin(self, key: str, *, client: Client | None = None) -> Supervisor:
-        """The server for this client; a new one is waited for. Raises Rejected."""
+    async def begin(self, visit: Visit, key: str, *, client: Client | None = None) -> Supervisor:
+        """The server for this client; a new one is waited for, as long as the client does. Raises Rejected."""
         if self.draining:
             raise Rejected(503, jsonrpc.SERVER_DOWN, "the server is being shut down; try again")
         if not self.pool.isolated:
             return self.pool.main
         self.peer(self.pool.main)
+        found = self.pool.find(key)
+        if found is not None and found.tried.is_set():
+            return found
+        self.enter(visit)
+        starting = asyncio.create_task(self.pool.begin(key, client=client))
+        leaving = asyncio.create_task(hung_up(visit.request.receive))
         try:
-            async with asyncio.timeout(self._start_timeout_seconds):
-                supervisor = await self.pool.begin(key, client=client)
-                own = self.pool.enter(key)
-                try:
-                    await supervisor.tried.wait()
-                finally:
-                    self.pool.leave(own)
+            await asyncio.wait(
+                (starting, leaving), timeout=self._start_timeout_seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            if starting.done():
+                return starting.result()
         except NoRoom as error:
             raise self._refused(503, jsonrpc.BUSY, str(error), "sessions") from None
-        except TimeoutError:
-            why = f"a server for this client was not ready within {self._start_timeout_seconds:g} s; try again"
-            raise self._refused(503, jsonrpc.BUSY, why, "sessions") from None
-        return supervisor
+        finally:
+            starting.cancel()  # a server that nobody waits for any more is ended
+            leaving.cancel()
+            await asyncio.gather(starting, leaving, return_exceptions=True)
+            self.leave(visit)
+        if leaving.done() and not leaving.cancelled():
+            raise Disconnected
+        why = f"a server for this client was not ready within {self._start_timeout_seconds:g} s; try again"
+        raise self._refused(503, jsonrpc.BUSY, why, "sessions")
 
     # -- calls
 
     async def call(self, visit: Visit, message: Json, client: Client, supervisor: Supervisor) -> None:
         """Sends a request to the server and its answer to the client. Raises Rejected, Disconnected."""
-        method, tool = message["method"], self._tool_of(message, client, supervisor, visit.headers)
+        tool = self._tool_of(message, client, supervisor, visit.headers)
         message = traced(message, visit.headers)
         exchange, begun = Exchange(client), time.monotonic()
         outcome: Outcome = "refused"
@@ -110,19 +119,7 @@ class Desk:
                 await response.send()
                 outcome = exchange.verdict
             finally:
-                seconds = time.monotonic() - begun
-                self._metrics.observe_call(method, tool, outcome, seconds)
-                self._metrics.bytes("out", exchange.answer_bytes)
-                logs.call_line(
-                    method=method,
-                    tool=tool,
-                    client=visit.key,
-                    outcome=outcome,
-                    seconds=seconds,
-                    bytes_in=visit.body_bytes,
-                    bytes_out=exchange.answer_bytes,
-                    traceparent=meta_of(message).get("traceparent"),
-                )
+                self._note(visit, message, outcome, tool=tool, begun=begun, bytes_out=exchange.answer_bytes)
 
     async def outcome(self, message: Json, client: Client, supervisor: Supervisor, visit: Visit) -> Json:
         """The answer as a value, for a batch."""
@@ -130,15 +127,33 @@ class Desk:
             if message["method"] == "tools/list":
                 return jsonrpc.result(message["id"], await self.tools(message, client, supervisor))
             tool = self._tool_of(message, client, supervisor, visit.headers)
+            message = traced(message, visit.headers)
             exchange, begun = Unheard(client), time.monotonic()
             with self._counted(visit, client):
-                call = self._submit(exchange, traced(message, visit.headers), supervisor)
+                call = self._submit(exchange, message, supervisor)
                 await exchange.outcome_within(supervisor.hub, call, self._request_timeout_seconds)
-            seconds = time.monotonic() - begun
-            self._metrics.observe_call(message["method"], tool, exchange.verdict, seconds)
+            self._note(visit, message, exchange.verdict, tool=tool, begun=begun)
             return exchange.take_outcome()
         except Rejected as refused:
             return jsonrpc.error(message["id"], refused.code, str(refused), refused.data)
+
+    def _note(
+        self, visit: Visit, message: Json, outcome: Outcome, *, tool: str | None, begun: float, bytes_out: int = 0
+    ) -> None:
+        """A call is over: it is counted, and at level DEBUG it has its line."""
+        method, seconds = message["method"], time.monotonic() - begun
+        self._metrics.observe_call(method, tool, outcome, seconds)
+        self._metrics.bytes("out", bytes_out)
+        logs.call_line(
+            method=method,
+            tool=tool,
+            client=visit.key,
+            outcome=outcome,
+            seconds=seconds,
+            bytes_in=visit.body_bytes,
+            bytes_out=bytes_out,
+            traceparent=meta_of(message).get("traceparent"),
+        )
 
     def _submit(self, exchange: Exchange, message: Json, supervisor: Supervisor) -> Call:
         try:
@@ -213,14 +228,15 @@ class Desk:
 
     async def list_tools(self, visit: Visit, message: Json, client: Client, supervisor: Supervisor) -> None:
         """Raises Rejected, Disconnected."""
-        begun = time.monotonic()
+        begun, size_bytes = time.monotonic(), 0
+        message = traced(message, visit.headers)
         outcome: Outcome = "error"
         with self._counted(visit, client):
             try:
                 body = jsonrpc.encode(jsonrpc.result(message["id"], await self.tools(message, client, supervisor)))
                 visit.request.memory.release()
                 visit.request.memory.need(len(body))
-                self._metrics.bytes("out", len(body))
+                size_bytes = len(body)
                 await respond(visit.request.send, 200, body, JSON_HEADERS)
                 outcome = "ok"
             except NoMemory:
@@ -229,7 +245,7 @@ class Desk:
                 outcome = "cancelled"
                 raise
             finally:
-                self._metrics.observe_call("tools/list", None, outcome, time.monotonic() - begun)
+                self._note(visit, message, outcome, tool=None, begun=begun, bytes_out=size_bytes)
 
     async def in_time(self, work: Coroutine[object, object, None]) -> None:
         """Awaits a request of the bridge's own on behalf of a client. Raises TimeoutError."""

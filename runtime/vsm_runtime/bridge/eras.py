@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from vsm_runtime.bridge.jsonrpc import INVALID_PARAMS, Json
+from vsm_runtime.bridge.jsonrpc import INVALID_PARAMS, MISSING_CAPABILITY, Json, result
 
 
 class Era(Enum):
@@ -60,6 +60,7 @@ _CAPABILITIES: Final = ("tools", "resources", "prompts", "completions", "logging
 """What of a server's the bridge can carry, to clients of either era."""
 LOG_LEVELS: Final = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 _LEGACY_RESOURCE_NOT_FOUND: Final = -32002
+_LEGACY_URL_ELICITATION: Final = -32042
 INPUT_REQUIRED: Final = "input_required"
 _ROUND_KEYS: Final = frozenset({"inputResponses", "requestState"})
 
@@ -217,15 +218,31 @@ def response_for(client: Client, *, peer: Peer, method: str, response: Json) -> 
     if client.era is peer.era:
         return response
     if "error" in response:
-        if client.era is Era.MODERN and response["error"].get("code") == _LEGACY_RESOURCE_NOT_FOUND:
-            response["error"]["code"] = INVALID_PARAMS
-        return response
+        return _modern_error(response, client=client, peer=peer) if client.era is Era.MODERN else response
     answer: Json = response["result"]
     if client.era is Era.MODERN:
         complete(answer, peer=peer, method=method)
     else:
         for key in ("resultType", "ttlMs", "cacheScope"):
             answer.pop(key, None)
+    return response
+
+
+def _modern_error(response: Json, *, client: Client, peer: Peer) -> Json:
+    """Codes that only the legacy era knows say the same in the modern one."""
+    error: Json = response["error"]
+    if error["code"] == _LEGACY_RESOURCE_NOT_FOUND:
+        error["code"] = INVALID_PARAMS
+    elif error["code"] == _LEGACY_URL_ELICITATION:
+        data = error.get("data")
+        wanted = data.get("elicitations") if isinstance(data, dict) else None
+        if "elicitation.url" in client.capabilities and isinstance(wanted, list) and wanted:
+            # Its answer is of no use to the server: the call is simply made again once the person has been there.
+            requests = {str(n): {"method": "elicitation/create", "params": one} for n, one in enumerate(wanted)}
+            answer: Json = {"resultType": INPUT_REQUIRED, "inputRequests": requests}
+            return result(response["id"], complete(answer, peer=peer, method="tools/call"))
+        error["code"] = MISSING_CAPABILITY
+        error["data"] = {"requiredCapabilities": {"elicitation": {"url": {}}}}
     return response
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from vsm_runtime.bridge.checks import UNSUPPORTED_VERSION
+from vsm_runtime.bridge import jsonrpc
 from vsm_runtime.bridge.eras import (
     BRIDGE_INFO,
     LATEST_LEGACY,
@@ -38,7 +38,7 @@ async def introduce(hub: Hub, *, probe_seconds: float) -> Peer:
     try:
         return await _initialize(hub)
     except ServerError as error:
-        if error.code == UNSUPPORTED_VERSION:
+        if error.code == jsonrpc.UNSUPPORTED_VERSION:
             # A slow modern server that answered the probe after all, but too late for us.
             peer = await _discover(hub, PROBE_SECONDS)
             if peer is not None:

@@ -143,11 +143,15 @@ class Hub:
     async def request(self, method: str, params: Json, *, era: Era) -> Json:
         """A request of the bridge's own; its result. Raises ServerError, LinkBusy, or ConnectionError if it is gone."""
         answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
-        bridge_id = self._send_own(method, params, era=era, on_answer=answer.set_result)
+
+        def on_answer(response: Json) -> None:
+            if not answer.done():  # whoever waited may have given up a moment ago
+                answer.set_result(response)
+
+        bridge_id = self._send_own(method, params, era=era, on_answer=on_answer)
         try:
             response = await answer
         finally:
-            # Whoever waited may have been cancelled: an answer that comes later goes nowhere.
             self.routes.close(bridge_id)
         if "error" in response:
             error = response["error"]
@@ -323,8 +327,12 @@ class Hub:
             call = self.routes.cause(related, now=_now())
             if call is not None and wants_log(call.caller.client, params.get("level")):
                 call.caller.tell(message)
+        elif method == "notifications/elicitation/complete":
+            call = self.routes.cause(related, now=_now())
+            if call is not None and call.caller.client.era is Era.LEGACY:
+                call.caller.tell(message)
         elif method == "notifications/cancelled":
-            self._questions.withdraw(message)
+            self._on_withdrawal(message)
         elif self.peer is not None and (method in ALL_LISTS or method == RESOURCE_UPDATED):
             if method == "notifications/tools/list_changed":
                 self._on_tools_changed()  # whoever vouches for the tools passes it on
@@ -332,6 +340,15 @@ class Hub:
                 meta = {k: v for k, v in meta_of(message).items() if k != SUBSCRIPTION_KEY}
                 rest = {k: v for k, v in params.items() if k != "_meta"}
                 self.board.publish(method, {**rest, "_meta": meta} if meta else rest)
+
+    def _on_withdrawal(self, message: Json) -> None:
+        """Of a question; or of a subscription, which a modern server ends so on stdio."""
+        call = self.routes.get(params_of(message).get("requestId"))
+        if call is not None and call.method == "subscriptions/listen":
+            self.routes.close(call.bridge_id)
+            call.caller.settle(jsonrpc.result(0, {}))
+        else:
+            self._questions.withdraw(message)
 
     def _on_question(self, message: Json, related: int | None) -> None:
         if message["method"] == "ping":

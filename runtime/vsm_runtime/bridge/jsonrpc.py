@@ -20,6 +20,11 @@ METHOD_NOT_FOUND: Final = -32601
 INVALID_PARAMS: Final = -32602
 INTERNAL_ERROR: Final = -32603
 
+# MCP's, since 2026-07-28.
+HEADER_MISMATCH: Final = -32020
+MISSING_CAPABILITY: Final = -32021
+UNSUPPORTED_VERSION: Final = -32022
+
 # JSON-RPC keeps -32768..-32000 for itself and MCP; these are this bridge's own.
 SERVER_DOWN: Final = -31000
 """There is no server to answer, or it went away before it did."""

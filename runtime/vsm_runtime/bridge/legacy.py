@@ -120,11 +120,7 @@ class LegacyEndpoint:
         version = negotiate(params.get("protocolVersion"))
         session = sessions.begin(protocol_version=version, capabilities=params.get("capabilities"))
         client = session.client(visit.principal, key=visit.key)
-        self._desk.enter(visit)
-        try:
-            supervisor = await self._desk.begin(client.identity, client=client)
-        finally:
-            self._desk.leave(visit)
+        supervisor = await self._desk.begin(visit, client.identity, client=client)
         try:
             peer = self._desk.peer(supervisor)
         except Rejected:

@@ -48,7 +48,7 @@ class ModernEndpoint:
             peer = self._desk.peer(self._desk.pool.main)
             answer = jsonrpc.result(message["id"], discover_result(peer))
             return await respond_json(visit.request.send, 200, answer)
-        supervisor = await self._desk.begin(own_key(client, visit))
+        supervisor = await self._desk.begin(visit, own_key(client, visit))
         self._desk.peer(supervisor)
         if method == "tools/list":
             return await self._desk.list_tools(visit, message, client, supervisor)

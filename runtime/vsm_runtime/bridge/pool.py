@@ -139,10 +139,10 @@ class Pool:
         own = self._own.pop(key, None)
         if own is None:
             return
-        own.task.cancel()
         own.supervisor.hub.detach(why)
         own.supervisor.hub.board.end()
         self.sessions.end(key)
+        own.task.cancel()
         self._ending.add(own.task)
 
     async def run(self) -> None:

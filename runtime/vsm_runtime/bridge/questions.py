@@ -14,7 +14,6 @@ import asyncio
 from typing import Protocol
 
 from vsm_runtime.bridge import jsonrpc
-from vsm_runtime.bridge.checks import MISSING_CAPABILITY
 from vsm_runtime.bridge.eras import Client, Era, Peer, capabilities_of, needed_to_ask
 from vsm_runtime.bridge.jsonrpc import Json, meta_of, params_of
 from vsm_runtime.bridge.link import LinkBusy
@@ -78,7 +77,7 @@ class Questions:
             if asker.client.era is Era.MODERN:
                 # A server that passes this on gives its client what the specification wants.
                 missing: Json = {"requiredCapabilities": capabilities_of(frozenset({flag.partition(".")[0], flag}))}
-                return jsonrpc.error(server_id, MISSING_CAPABILITY, why, missing)
+                return jsonrpc.error(server_id, jsonrpc.MISSING_CAPABILITY, why, missing)
         elif self._hub.routes.open_questions() >= MAX_OPEN:
             why = "too many questions wait for an answer already"
         else:
@@ -112,12 +111,14 @@ class Questions:
         """The server does not want to know any more."""
         params = params_of(message)
         withdrawn = self._hub.routes.withdrawn(params.get("requestId"))
-        if withdrawn is None or withdrawn[1].call is None:
+        if withdrawn is None:
             return
-        token, caller = withdrawn[0], withdrawn[1].call.caller
-        if isinstance(caller, Parked):
-            caller.requests.pop(token, None)
-        caller.tell({**message, "params": {**params, "requestId": token}})
+        token, question = withdrawn
+        asked = question.call.caller if question.call is not None else self._owner
+        if isinstance(asked, Parked):
+            asked.requests.pop(token, None)
+        if asked is not None:
+            asked.tell({**message, "params": {**params, "requestId": token}})
 
     # -- a modern client and a legacy server
 

@@ -15,6 +15,7 @@ from vsm_runtime.bridge.asgi import (
     Receive,
     Request,
     begin,
+    hung_up,
     respond,
     write,
 )
@@ -125,8 +126,7 @@ class Response:
 
 async def _watch(receive: Receive, exchange: Exchange) -> None:
     """The body is read, so the only thing that can still come is that the client hangs up."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    await hung_up(receive)
     exchange.abandon()
 
 

@@ -53,7 +53,8 @@ class Gathering:
     def flush(self) -> None:
         if self._pieces:
             pieces, self._pieces, self._size_bytes = self._pieces, [], 0
-            self._transport.write(b"".join(pieces))
+            if not self._transport.is_closing():  # the client may be gone since
+                self._transport.write(b"".join(pieces))
 
     def close(self) -> None:
         self.flush()

@@ -3,7 +3,7 @@
 import asyncio
 
 from vsm_runtime.bridge import jsonrpc, sse
-from vsm_runtime.bridge.asgi import Receive, Request, begin, write
+from vsm_runtime.bridge.asgi import Receive, Request, begin, hung_up, write
 from vsm_runtime.bridge.feeds import Feed
 from vsm_runtime.bridge.jsonrpc import Json
 from vsm_runtime.bridge.response import STREAM_HEADERS
@@ -44,7 +44,6 @@ async def serve_feed(request: Request, feed: Feed, *, first: Json | None = None,
 
 
 async def _watch(receive: Receive, feed: Feed, presence: _Presence) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    await hung_up(receive)
     presence.left = True
     feed.wake()

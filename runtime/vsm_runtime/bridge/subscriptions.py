@@ -12,7 +12,8 @@ from vsm_runtime.bridge.hub import Hub
 from vsm_runtime.bridge.jsonrpc import Json
 
 LISTEN_AGAIN_SECONDS = 1.0
-"""After the server ended a subscription of its own accord."""
+"""After the server ended a subscription of its own accord; doubled each time it does, up to a minute."""
+LONGEST_PAUSE_SECONDS = 60.0
 
 
 class TooManySubscriptions(Exception):  # noqa: N818
@@ -36,10 +37,12 @@ class Subscriptions:
         self._listening: int | None = None
         self._filter: Json = {}
         self._again: asyncio.TimerHandle | None = None
+        self._pause_seconds = LISTEN_AGAIN_SECONDS
 
     def opened(self) -> None:
         """A new life begins: nothing of the old one's subscriptions is left."""
         self._uris, self._listening, self._filter = set(), None, {}
+        self._pause_seconds = LISTEN_AGAIN_SECONDS
         self._refresh()
 
     async def subscribe(self, feed: Feed, uri: str) -> None:
@@ -99,4 +102,5 @@ class Subscriptions:
         self._listening, self._filter = None, {}
         if self._again is not None:
             self._again.cancel()
-        self._again = asyncio.get_running_loop().call_later(LISTEN_AGAIN_SECONDS, self._refresh)
+        self._again = asyncio.get_running_loop().call_later(self._pause_seconds, self._refresh)
+        self._pause_seconds = min(2 * self._pause_seconds, LONGEST_PAUSE_SECONDS)

@@ -101,6 +101,18 @@ class TestEras:
             == -32602
         )
 
+    def test_address_that_a_legacy_server_wants_visited_becomes_a_round(self) -> None:
+        wanted = {"mode": "url", "elicitationId": "1", "url": "https://example.invalid/", "message": "sign in"}
+        error: Json = {"code": -32042, "message": "m", "data": {"elicitations": [wanted]}}
+        able = Client(Era.MODERN, "2026-07-28", "m", frozenset({"elicitation.url"}))
+        answer = response_for(able, peer=peer(Era.LEGACY), method="tools/call", response={"id": 1, "error": error})
+        assert answer["result"]["resultType"] == "input_required"
+        assert answer["result"]["inputRequests"] == {"0": {"method": "elicitation/create", "params": wanted}}
+        assert "requestState" not in answer["result"]
+        answer = response_for(MODERN, peer=peer(Era.LEGACY), method="tools/call", response={"id": 1, "error": error})
+        assert answer["error"]["code"] == -32021
+        assert answer["error"]["data"] == {"requiredCapabilities": {"elicitation": {"url": {}}}}
+
     @pytest.mark.parametrize(("client", "era"), [(LEGACY, Era.LEGACY), (MODERN, Era.MODERN)], ids=["legacy", "modern"])
     def test_answers_within_one_era_are_left_alone(self, client: Client, era: Era) -> None:
         answer = {"id": 1, "result": {"resultType": "input_required"}}

@@ -52,7 +52,7 @@ def shared_http() -> Iterator[HttpRig]:
 def test_status_tells_who_the_server_is(shared_http: HttpRig) -> None:
     status = shared_http.status()
     assert (status["protocolVersion"], status["serverInfo"]["name"]) == ("2025-06-18", "http-fake")
-    assert status["tools"]["count"] == 7
+    assert status["tools"]["count"] == 8
 
 
 async def test_calls_and_progress_pass(shared_http: HttpRig) -> None:
@@ -134,8 +134,44 @@ async def test_official_server_behind_the_official_client(http_rig: HttpRig) -> 
     assert http_rig.status()["protocolVersion"] == "2026-07-28"
     for mode in ("auto", "legacy"):
         async with Client(http_rig.url, mode=mode) as client:
-            assert [tool.name for tool in (await client.list_tools()).tools] == ["add", "count"]
+            assert "add" in [tool.name for tool in (await client.list_tools()).tools]
             assert (await client.call_tool("add", {"a": 1, "b": 2})).structured_content == {"result": 3}
+            assert (await client.call_tool("region", {"name": "eü"})).structured_content == {"result": "eü"}
+
+
+async def test_trace_context_reaches_a_server_in_headers_too(http_rig: HttpRig) -> None:
+    http_rig.start_server("modern_server.py").start_bridge().ready()
+    parent = "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01"
+    async with RawClient(http_rig, traceparent=parent) as client:
+        assert text_of(await client.call("trace")) == f"{parent} {parent}"
+
+
+async def test_change_that_a_legacy_server_tells_on_its_own_stream_reaches_clients(http_rig: HttpRig) -> None:
+    http_rig.start_server("http_server.py").start_bridge().ready()
+    async with RawClient(http_rig) as client:
+        await client.initialize()
+        async with client._http.stream("GET", client._url, headers={"Accept": "text/event-stream"}) as response:
+            await client.call("announce")
+            async with asyncio.timeout(20):
+                async for line in response.aiter_lines():
+                    if line.startswith("data: "):
+                        assert json.loads(line[6:])["method"] == "notifications/prompts/list_changed"
+                        return
+    raise AssertionError("the stream ended without a word")
+
+
+async def test_change_that_a_modern_server_tells_reaches_clients_of_both_eras(http_rig: HttpRig) -> None:
+    http_rig.start_server("modern_server.py").start_bridge().ready()
+    async with RawClient(http_rig) as client:
+        await client.initialize()
+        async with client._http.stream("GET", client._url, headers={"Accept": "text/event-stream"}) as response:
+            await client.call("grow")
+            async with asyncio.timeout(20):
+                async for line in response.aiter_lines():
+                    if line.startswith("data: "):
+                        assert json.loads(line[6:])["method"] == "notifications/tools/list_changed"
+                        break
+    assert "more" in http_rig.status()["tools"]["names"]
 
 
 def test_bridge_waits_for_a_server_that_starts_later(http_rig: HttpRig) -> None:

@@ -58,6 +58,16 @@ async def test_names_are_those_that_clients_see_and_the_hash_is_the_bridges(worl
     assert (tools["names"], tools["count"], tools["hash"]) == (["read_graph"], 1, TOOLS)
 
 
+async def test_protocol_version_is_the_servers_own_and_not_what_was_agreed_with_us(world: World) -> None:
+    key = world.server()
+    await world.look(key)
+    world.bundle_arrives()
+    await world.look(key)
+    world.protocol_version = "2026-07-28"
+    await to_serving(world, key)
+    assert world.status(key)["protocolVersion"] == "2026-07-28"
+
+
 async def test_server_whose_tools_change_is_degraded_says_how_to_go_on_and_sends_an_event(world: World) -> None:
     key = world.server()
     await world.to_ready(key)
@@ -356,3 +366,15 @@ async def test_retry_is_no_admission(world: World) -> None:
     await pass_and_talk(world, key)
     assert world.ready(key) == ("Degraded", "False", "ToolsChanged")
     assert world.pins() == {KEY: TOOLS}
+
+
+async def test_deployment_whose_pod_is_not_known_yet_is_looked_at_again_soon(world: World) -> None:
+    key = world.server()
+    await world.look(key)
+    world.bundle_arrives()
+    await world.look(key)
+    world.pods_are(available=1)
+    again = await world.look(key)
+    assert world.background.calls == []
+    assert again.requeue_after is not None
+    assert again.requeue_after.total_seconds() <= 1

@@ -55,6 +55,7 @@ class World:
         self.clock = FakeClock()
         self.answer: Callable[[httpx.Request], httpx.Response] = lambda _: httpx.Response(503, text="not yet")
         self.queued: set[Key] = set()
+        self.protocol_version = "2025-11-25"
         self.start()
 
     def start(self) -> None:
@@ -268,7 +269,7 @@ class World:
 
         def answer(request: httpx.Request) -> httpx.Response:
             if request.url.port == 8081:
-                return httpx.Response(200, json=bridge_status(tools_hash))
+                return httpx.Response(200, json=bridge_status(tools_hash) | {"protocolVersion": self.protocol_version})
             message = json.loads(request.content)
             results = {
                 "initialize": {

@@ -134,6 +134,8 @@ class Probes:
             raise HandshakeFailed(f"it lists tools with the hash {status.tools_hash}; admitted is {facts.pin.hash}")
         if facts.spec.auth is not None:
             found = _as_seen_by_clients(status, facts)
+        # The server's own version: the bridge agrees on one with each client.
+        found = replace(found, protocol_version=status.protocol_version or found.protocol_version)
         return Verified(facts.revision, found, status.tools_hash)
 
     def _note_failed_handshake(self, state: _State, trouble: str) -> None:

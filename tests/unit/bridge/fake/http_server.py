@@ -10,7 +10,8 @@ import uvicorn
 sessions: set[str] = set()
 answers: dict[str, asyncio.Future] = {}
 cancelled: list[object] = []
-TOOLS = ["echo", "progress", "ask", "slow", "cancelled", "forget", "broken"]
+TOOLS = ["echo", "progress", "ask", "slow", "cancelled", "forget", "broken", "announce"]
+announcements: list[asyncio.Queue] = []
 
 
 def sse(message):
@@ -34,6 +35,8 @@ async def read(receive):
 
 async def app(scope, receive, send):  # noqa: PLR0911
     headers = dict(scope["headers"])
+    if scope["type"] == "http" and scope["method"] == "GET":
+        return await stream(send)
     if scope["type"] != "http" or scope["method"] != "POST":
         return await reply(send, 405)
     message = await read(receive)
@@ -67,6 +70,16 @@ async def app(scope, receive, send):  # noqa: PLR0911
     return await call(message, send)
 
 
+async def stream(send):
+    kind = [(b"content-type", b"text/event-stream")]
+    await send({"type": "http.response.start", "status": 200, "headers": kind})
+    await send({"type": "http.response.body", "body": b": hello\n\n", "more_body": True})
+    announcements.append(asyncio.Queue())
+    while True:
+        body = sse(await announcements[-1].get())
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
 async def call(message, send):
     params = message["params"]
     await send(
@@ -95,6 +108,9 @@ async def call(message, send):
             await asyncio.sleep(30)
         case "cancelled":
             text = str(len(cancelled))
+        case "announce":
+            for queue in announcements:
+                queue.put_nowait({"jsonrpc": "2.0", "method": "notifications/prompts/list_changed"})
         case "forget":
             sessions.clear()
         case "broken":
