@@ -108,8 +108,6 @@ class StdioLink:
         self._lease = lease
         self._max_message_bytes = max_message_bytes
         self._splitter = LineSplitter(max_message_bytes)
-        self._gathered: list[bytes] = []
-        self._gathered_bytes = 0
         self._stdin: asyncio.WriteTransport | None = None
         self._stdout: asyncio.ReadTransport | None = None
 
@@ -136,19 +134,9 @@ class StdioLink:
         data = jsonrpc.encode(message)
         if self._stdin is None or self._stdin.is_closing():
             return  # on_gone settles whoever waits
-        waiting_bytes = self._stdin.get_write_buffer_size() + self._gathered_bytes
-        if waiting_bytes + len(data) > self._max_message_bytes + (1 << 20):
+        if self._stdin.get_write_buffer_size() + len(data) > self._max_message_bytes + (1 << 20):
             raise LinkBusy("the server does not read what it is sent")
-        if not self._gathered:
-            asyncio.get_running_loop().call_soon(self._write_gathered)
-        self._gathered.append(data)
-        self._gathered_bytes += len(data)
-
-    def _write_gathered(self) -> None:
-        """Once in a turn of the loop: writing is what a call costs most, and waking the server comes next."""
-        gathered, self._gathered, self._gathered_bytes = self._gathered, [], 0
-        if self._stdin is not None and not self._stdin.is_closing():
-            self._stdin.write(b"\n".join((*gathered, b"")))
+        self._stdin.write(data + b"\n")
 
     def cancel(self, request_id: int, reason: str) -> None:
         with contextlib.suppress(LinkBusy):
