@@ -95,7 +95,7 @@ def _writes(cluster: Cluster, namespace: str) -> list[Figure]:
     time.sleep(_IDLE_SECONDS / 2)
     after_restart = since(restarted)
     return [
-        Figure("API writes per created server, besides Jobs", len(created) / RUNS, "writes", 6, f"{RUNS} servers"),
+        Figure("API writes per created server, besides Jobs", len(created) / RUNS, "writes", 7, f"{RUNS} servers"),
         Figure("API writes in the next 60 s", len(idle), "writes", 0),
         Figure("API writes after a restart", len(after_restart), "writes", 0, "without the Lease"),
     ]

@@ -58,13 +58,22 @@ def first_answer(side: Side, running: Running, *, begun: float) -> float:
 
 def guests(side: Side, running: Running) -> tuple[int, int]:
     """Processes before and after so many clients did one call each and left without a goodbye."""
-    before = len(running.tree())
+    before = _settled(running)
     for _ in range(GUESTS):
         ask(side, running.port)
     deadline = time.perf_counter() + SETTLE_SECONDS
     while len(running.tree()) > before and time.perf_counter() < deadline:
         time.sleep(0.1)
     return before, len(running.tree())
+
+
+def _settled(running: Running) -> int:
+    """The number of processes, once it stays: a child for one request may be on its way out."""
+    count = -1
+    while count != (now := len(running.tree())):
+        count = now
+        time.sleep(0.5)
+    return count
 
 
 def death(side: Side, running: Running, program: Path) -> Death:

@@ -161,6 +161,8 @@ def modern_request(message: Json, headers: Mapping[str, str]) -> None:
     missing = [key for key in (VERSION_KEY, CLIENT_CAPABILITIES_KEY) if key not in meta]
     if missing:
         raise Rejected(400, INVALID_PARAMS, f"params._meta lacks {', '.join(missing)}")
+    if not isinstance(meta[CLIENT_CAPABILITIES_KEY], dict):
+        raise Rejected(400, INVALID_PARAMS, f"params._meta {CLIENT_CAPABILITIES_KEY} must be an object")
     version, method = meta[VERSION_KEY], message["method"]
     if headers.get("mcp-protocol-version") != version:
         raise _mismatch("MCP-Protocol-Version", VERSION_KEY)

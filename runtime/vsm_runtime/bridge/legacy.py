@@ -117,7 +117,9 @@ class LegacyEndpoint:
     async def _initialize(self, visit: Visit, message: Json) -> None:
         """Answered here, for each client on its own terms; a shared server was initialized once, when it started."""
         params = params_of(message)
-        version = negotiate(params.get("protocolVersion"))
+        if not isinstance(params.get("protocolVersion"), str):
+            raise Rejected(200, jsonrpc.INVALID_PARAMS, "params.protocolVersion must be a string")
+        version = negotiate(params["protocolVersion"])
         session = sessions.begin(protocol_version=version, capabilities=params.get("capabilities"))
         client = session.client(visit.principal, key=visit.key)
         supervisor = await self._desk.begin(visit, client.identity, client=client)

@@ -120,6 +120,12 @@ class TestLegacy:
             result = (await client.initialize())["result"]
         assert result["capabilities"] == {"tools": {"listChanged": True}, "logging": {}}
 
+    async def test_initialize_must_name_a_version(self, shared: Rig) -> None:
+        async with RawClient(shared) as client:
+            response = await client.post(request("initialize", {"capabilities": {}}))
+        assert response.json()["error"]["code"] == -32602
+        assert "mcp-session-id" not in response.headers
+
     async def test_notifications_are_accepted(self, shared: Rig) -> None:
         async with RawClient(shared) as client:
             await client.initialize()
@@ -247,6 +253,12 @@ class TestModern:
         assert response.status_code == 400
         assert response.json()["error"]["code"] == -32022
         assert response.json()["error"]["data"] == {"supported": [MODERN], "requested": "2099-01-01"}
+
+    async def test_capabilities_must_be_an_object(self, shared: Rig) -> None:
+        message, headers = modern("tools/list", **{"io.modelcontextprotocol/clientCapabilities": []})
+        async with RawClient(shared) as client:
+            response = await client.post(message, **headers)
+        assert (response.status_code, response.json()["error"]["code"]) == (400, -32602)
 
     async def test_envelope_without_capabilities_is_refused(self, shared: Rig) -> None:
         message, headers = modern("tools/list")
