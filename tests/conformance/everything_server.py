@@ -165,6 +165,7 @@ class HandshakeOnly:
 def on_http(server: Server, *, legacy: bool) -> None:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    listener.listen()  # before anybody is told where
     app: Any = server.streamable_http_app(event_store=Events(), retry_interval=100)
     print(f"http://127.0.0.1:{listener.getsockname()[1]}/mcp", flush=True)
     # h11 trims the white space around header values, as a server must; httptools leaves it to the application.
