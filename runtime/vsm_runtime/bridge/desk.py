@@ -70,6 +70,11 @@ class Desk:
             raise unavailable(supervisor)
         return peer
 
+    def running(self, key: str) -> Supervisor | None:
+        """The server for this client, if there is nothing to wait for."""
+        found = self.pool.find(key)
+        return found if found is not None and (found.tried.is_set() or not self.pool.isolated) else None
+
     async def begin(self, visit: Visit, key: str, *, client: Client | None = None) -> Supervisor:
         """The server for this client; a new one is waited for, as long as the client does. Raises Rejected."""
         if self.draining:
@@ -77,10 +82,6 @@ class Desk:
         if not self.pool.isolated:
             return self.pool.main
         self.peer(self.pool.main)
-        found = self.pool.find(key)
-        if found is not None and found.tried.is_set():
-            return found
-        self.enter(visit)
         starting = asyncio.create_task(self.pool.begin(key, client=client))
         leaving = asyncio.create_task(hung_up(visit.request.receive))
         try:
@@ -95,7 +96,6 @@ class Desk:
             starting.cancel()  # a server that nobody waits for any more is ended
             leaving.cancel()
             await asyncio.gather(starting, leaving, return_exceptions=True)
-            self.leave(visit)
         if leaving.done() and not leaving.cancelled():
             raise Disconnected
         why = f"a server for this client was not ready within {self._start_timeout_seconds:g} s; try again"
@@ -109,7 +109,7 @@ class Desk:
         message = traced(message, visit.headers)
         exchange, begun = Exchange(client), time.monotonic()
         outcome: Outcome = "refused"
-        with self._counted(visit, client):
+        with self.counted(visit, own_key(client, visit)):
             try:
                 call = self._submit(exchange, message, supervisor)
                 response = Response(
@@ -129,7 +129,7 @@ class Desk:
             tool = self._tool_of(message, client, supervisor, visit.headers)
             message = traced(message, visit.headers)
             exchange, begun = Unheard(client), time.monotonic()
-            with self._counted(visit, client):
+            with self.counted(visit, own_key(client, visit)):
                 call = self._submit(exchange, message, supervisor)
                 await exchange.outcome_within(supervisor.hub, call, self._request_timeout_seconds)
             self._note(visit, message, exchange.verdict, tool=tool, begun=begun)
@@ -164,9 +164,9 @@ class Desk:
             status = max(http_status(refused.code, exchange.client), refused.status)
             raise self._refused(status, refused.code, str(refused), "busy") from None
 
-    def _counted(self, visit: Visit, client: Client) -> "_Counted":
-        """A context within the limits of this client. Raises Rejected when it is entered."""
-        return _Counted(self, visit, own_key(client, visit))
+    def counted(self, visit: Visit, key: str) -> "_Counted":
+        """A context within the limits of this client, whose server is in use. Raises Rejected when it is entered."""
+        return _Counted(self, visit, key)
 
     def enter(self, visit: Visit) -> None:
         """Raises Rejected; otherwise `leave` must follow."""
@@ -231,7 +231,7 @@ class Desk:
         begun, size_bytes = time.monotonic(), 0
         message = traced(message, visit.headers)
         outcome: Outcome = "error"
-        with self._counted(visit, client):
+        with self.counted(visit, own_key(client, visit)):
             try:
                 body = jsonrpc.encode(jsonrpc.result(message["id"], await self.tools(message, client, supervisor)))
                 visit.request.memory.release()

@@ -47,11 +47,8 @@ class LegacyEndpoint:
         if method == "tools/list":
             return await self._desk.list_tools(visit, message, client, supervisor)
         if method in _OWN:
-            self._desk.enter(visit)
-            try:
+            with self._desk.counted(visit, client.identity):
                 answer = await self._own(message, client, supervisor)
-            finally:
-                self._desk.leave(visit)
             return await respond_json(visit.request.send, 200, jsonrpc.result(message["id"], answer))
         return await self._desk.call(visit, message, client, supervisor)
 
@@ -92,16 +89,13 @@ class LegacyEndpoint:
         if board.full:
             raise Rejected(503, jsonrpc.BUSY, "too many streams are open already; try again later")
         feed = self._desk.pool.sessions.of(client.identity).feed if client.lasting else Feed(lists=ALL_LISTS)
-        self._desk.enter(visit)
-        own = self._desk.pool.enter(client.identity)
-        board.add(feed)
-        try:
-            return await serve_feed(visit.request, feed)
-        finally:
-            if not feed.uris and not feed.is_read:
-                board.remove(feed)
-            self._desk.pool.leave(own)
-            self._desk.leave(visit)
+        with self._desk.counted(visit, client.identity):
+            board.add(feed)
+            try:
+                return await serve_feed(visit.request, feed)
+            finally:
+                if not feed.uris and not feed.is_read:
+                    board.remove(feed)
 
     async def delete(self, visit: Visit) -> None:
         """The client is done with its session."""
@@ -122,7 +116,8 @@ class LegacyEndpoint:
         version = negotiate(params["protocolVersion"])
         session = sessions.begin(protocol_version=version, capabilities=params.get("capabilities"))
         client = session.client(visit.principal, key=visit.key)
-        supervisor = await self._desk.begin(visit, client.identity, client=client)
+        with self._desk.counted(visit, client.identity):
+            supervisor = await self._desk.begin(visit, client.identity, client=client)
         try:
             peer = self._desk.peer(supervisor)
         except Rejected:

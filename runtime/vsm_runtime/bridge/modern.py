@@ -48,7 +48,11 @@ class ModernEndpoint:
             peer = self._desk.peer(self._desk.pool.main)
             answer = jsonrpc.result(message["id"], discover_result(peer))
             return await respond_json(visit.request.send, 200, answer)
-        supervisor = await self._desk.begin(visit, own_key(client, visit))
+        key = own_key(client, visit)
+        supervisor = self._desk.running(key)
+        if supervisor is None:
+            with self._desk.counted(visit, key):
+                supervisor = await self._desk.begin(visit, key)
         self._desk.peer(supervisor)
         if method == "tools/list":
             return await self._desk.list_tools(visit, message, client, supervisor)
@@ -64,20 +68,17 @@ class ModernEndpoint:
         about: Json = {SUBSCRIPTION_KEY: request_id}
         params: Json = {"_meta": about, "notifications": honoured}
         last: Json = {"resultType": "complete", "_meta": {**about, SERVER_INFO_KEY: peer.server_info}}
-        self._desk.enter(visit)
-        own = self._desk.pool.enter(own_key(client, visit))
-        board.add(feed)
-        try:
-            await serve_feed(
-                visit.request,
-                feed,
-                first=jsonrpc.notification("notifications/subscriptions/acknowledged", params),
-                last=jsonrpc.result(request_id, last),
-            )
-        finally:
-            board.remove(feed)
-            self._desk.pool.leave(own)
-            self._desk.leave(visit)
+        with self._desk.counted(visit, own_key(client, visit)):
+            board.add(feed)
+            try:
+                await serve_feed(
+                    visit.request,
+                    feed,
+                    first=jsonrpc.notification("notifications/subscriptions/acknowledged", params),
+                    last=jsonrpc.result(request_id, last),
+                )
+            finally:
+                board.remove(feed)
 
 
 def modern_client(message: Json, principal: str, key: str) -> Client:

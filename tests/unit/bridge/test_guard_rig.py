@@ -137,6 +137,12 @@ class TestFilter:
 
 
 class TestLimits:
+    async def test_opening_sessions_counts_as_calling(self, rig: Rig) -> None:
+        rig.start(stdio_server(), bridge={"CALLS_PER_SECOND_PER_CLIENT": "0.01"}).ready()
+        opening = request("initialize", {"protocolVersion": "2025-11-25", "capabilities": {}})
+        codes = [send(rig, opening).status_code for _ in range(12)]
+        assert codes == [200] * 10 + [429] * 2
+
     async def test_rate_is_each_clients_own_and_says_when_to_come_back(self, rig: Rig, tokens: Path) -> None:
         settings = {"AUTH": "tokens", "AUTH_TOKENS_DIR": str(tokens), "CALLS_PER_SECOND_PER_CLIENT": "0.01"}
         rig.start(stdio_server(), bridge=settings).ready()

@@ -1,0 +1,1 @@
+"""Vetting: evidence about packages, collected without running any of their code."""
