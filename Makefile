@@ -72,6 +72,10 @@ generate: dev ## write what is generated: CRDs from the models, the charts' copi
 bench: dev ## measure, on the cluster of `make up`
 	@$(KUBE) PYTHONPATH=tests:tools $(BIN)/python -m bench $(BENCH_ARGS)
 
+.PHONY: accuracy
+accuracy: dev ## recall and false positives of the vetting parts on labelled data, with confidence intervals
+	@PYTHONPATH=tests:operator:runtime $(BIN)/python -m accuracy $(ACCURACY_ARGS)
+
 .PHONY: soak
 soak: dev ## clients and children that come and go for MINUTES=3, through the bridge (SOAK_ARGS="--seed 7")
 	@PYTHONPATH=tests $(BIN)/python -m soak --minutes $(MINUTES) $(SOAK_ARGS)

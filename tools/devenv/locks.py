@@ -37,7 +37,7 @@ class Lock:
 
 
 DEVELOPMENT = Lock(
-    "requirements-dev.lock", ("operator", "runtime", "dev"), also=("tools/devenv/build-requirements.in",)
+    "requirements-dev.lock", ("operator", "runtime", "vetting", "dev"), also=("tools/devenv/build-requirements.in",)
 )
 LOCKS: Sequence[Lock] = (
     DEVELOPMENT,

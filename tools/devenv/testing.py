@@ -27,7 +27,7 @@ def lint(devenv: Devenv) -> None:
 
 # What needs no cluster shares the cores; what shares the cluster, or watches what grows, takes turns.
 TIERS: Sequence[tuple[str, ...]] = (
-    ("--numprocesses", "auto", "tests/unit", "tests/integration", "tests/conformance"),
+    ("--numprocesses", "auto", "tests/unit", "tests/integration", "tests/registries", "tests/conformance"),
     ("tests/soak", "tests/chart", "tests/apiserver", "tests/e2e"),
 )
 

@@ -6,6 +6,7 @@ Gate G3. A registry's release cannot be replaced once a lock holds its hash; a b
 import base64
 import binascii
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from vsm_operator.domain.vetting.model import Finding, Severity
@@ -15,7 +16,8 @@ from vsm_runtime.vetting.documents import entries, text
 _LOCAL = ("file:", "link:", "portal:", "workspace:", "./", "../", "/", "~/")
 _REMOTE = ("git:", "git@", "git+", "github:", "gitlab:", "bitbucket:", "gist:", "http:", "https:", "ssh:")
 _STRONG = {"sha256": 32, "sha384": 48, "sha512": 64}
-_MAX_ROWS = 5000
+_MAX_FINDINGS = 100
+"""Of one package: the first already closes the gate."""
 
 
 def mutable_spec(spec: object) -> str:
@@ -30,18 +32,20 @@ def mutable_spec(spec: object) -> str:
 
 def manifest_sources(*, purl: str, manifest: Mapping[str, Any]) -> tuple[Finding, ...]:
     """Specs in package.json that no registry answers for."""
-    return tuple(
+    found = (
         _finding(purl, rule, f"{name} comes from {text(spec, max_length=80)}", field=f"{key}.{name}")
         for key in ("dependencies", "optionalDependencies", "peerDependencies")
         for name, spec in entries(manifest.get(key))
         if (rule := mutable_spec(spec))
     )
+    return tuple(islice(found, _MAX_FINDINGS))
 
 
 def requirement_sources(*, purl: str, requires: Iterable[str]) -> tuple[Finding, ...]:
     """Requires-Dist with `name @ URL`: fetched from anywhere, and no index checks it."""
-    direct = [row for row in list(requires)[:_MAX_ROWS] if "@" in row.partition(";")[0]]
-    return tuple(_finding(purl, "mutable-dependency", f"requires {row}", field="Requires-Dist") for row in direct)
+    direct = (row for row in requires if "@" in row.partition(";")[0])
+    found = (_finding(purl, "mutable-dependency", f"requires {row}", field="Requires-Dist") for row in direct)
+    return tuple(islice(found, _MAX_FINDINGS))
 
 
 def locked_source(*, purl: str, package: LockedPackage) -> tuple[Finding, ...]:

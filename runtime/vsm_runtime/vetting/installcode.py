@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from vsm_operator.domain.vetting.model import PATH_MAX_CHARS, Finding, Severity, SourceState, SourceStatus, clean
@@ -30,7 +31,9 @@ _START_MODULES = frozenset({"sitecustomize", "usercustomize"})
 _DATA_SCRIPT = re.compile(r"[^/]{1,255}\.data/(?:scripts|data/bin)/([^/]{1,255})")
 _AUTOLOADED_GROUPS = frozenset({"pytest11", "distutils.commands", "setuptools.finalize_distribution_options"})
 _MAX_COMMAND = 4096
-_MAX_ROWS = 2000
+_MAX_ENTRY_POINTS = 1_000_000
+_MAX_FINDINGS = 100
+"""Of one kind in one package: the first already decides, the rest only fill memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ def npm_install_code(
         summary = "binding.gyp runs commands while the native build is configured"
         line = gyp.count("\n", 0, gyp_hit.start()) + 1
         findings.append(_finding(purl, "gyp-command", "high", summary, file="binding.gyp", line=line))
-    bundled = sorted(path for path in files if _NESTED_MANIFEST.fullmatch(path))[:_MAX_ROWS]
+    bundled = sorted(path for path in files if _NESTED_MANIFEST.fullmatch(path))
     told = manifest.get("bundleDependencies") or manifest.get("bundledDependencies")
     if bundled or told:
         summary = f"{len(bundled)} packages travel inside the archive, without an integrity hash of their own"
@@ -102,7 +105,8 @@ def _lifecycle(purl: str, manifest: Mapping[str, Any], *, file: str) -> Iterator
             snippet_sha256=digest,
             remedy="it is not run here; a policy can allow it by name",
         )
-        if why := dangerous(command):
+        longer = len(str(scripts.get(name))) > _MAX_COMMAND
+        if why := "has a command longer than any build's" if longer else dangerous(command):
             yield Finding(
                 check="G7",
                 purl=purl,
@@ -180,10 +184,12 @@ def wheel_install_code(
         elif stem in sys.stdlib_module_names:
             summary = f"{path} has the name of a module of the standard library"
             findings.append(_finding(purl, "shadows-standard-library", "low", summary, file=path))
-    findings += _entry_points(purl, entry_points, commands)
+    findings += list(_entry_points(purl, entry_points, commands))[:_MAX_FINDINGS]
     findings += _commands(purl, commands, ecosystem="pypi", owner=name, file="entry_points.txt")
-    source = _source(purl, f"{unread} .pth files were not read" if unread else "")
-    return InstallCode(tuple(scripts), tuple(findings), source)
+    reason = f"{unread} .pth files were not read" if unread else ""
+    if len(entry_points) > _MAX_ENTRY_POINTS:
+        reason = "entry_points.txt is too long to be read"
+    return InstallCode(tuple(scripts), tuple(findings), _source(purl, reason))
 
 
 def sdist_only(*, purl: str) -> InstallCode:
@@ -217,12 +223,13 @@ def _pth_code(purl: str, path: str, content: str) -> Finding | None:
 
 def _entry_points(purl: str, content: str, commands: list[str]) -> Iterator[Finding]:
     """Adds the console scripts to `commands`; reports names that leave their folder and groups that load themselves."""
-    group = ""
-    for number, raw in enumerate(content[:1_000_000].splitlines()[:_MAX_ROWS], start=1):
+    group, seen = "", set[str]()
+    for number, raw in enumerate(content[:_MAX_ENTRY_POINTS].splitlines(), start=1):
         line = raw.strip()
         if line.startswith("[") and line.endswith("]"):
             group = line[1:-1].strip()
-            if group in _AUTOLOADED_GROUPS:
+            if group in _AUTOLOADED_GROUPS - seen:
+                seen.add(group)
                 summary = f"another tool loads this package by itself through {group}"
                 yield _finding(purl, "autoloaded-entry-point", "low", summary, file="entry_points.txt", line=number)
         elif "=" in line and group in {"console_scripts", "gui_scripts"}:
@@ -235,14 +242,14 @@ def _entry_points(purl: str, content: str, commands: list[str]) -> Iterator[Find
 
 
 def _commands(purl: str, names: Iterable[str], *, ecosystem: str, owner: str, file: str) -> Iterator[Finding]:
-    for command in sorted(set(names))[:_MAX_ROWS]:
-        if known := shadowed(command):
-            if owned(known, ecosystem=ecosystem, package=owner):
-                continue
-            # A package of the command's own name at least does not hide that it brings it.
-            severity: Severity = "low" if known == owner.rpartition("/")[2].lower() else "high"
-            summary = f"installs a command that hides the well-known {known}"
-            yield _finding(purl, "shadows-command", severity, summary, check="C8", file=file, field=command)
+    hiding = ((command, known) for command in sorted(set(names)) if (known := shadowed(command)))
+    for command, known in islice(hiding, _MAX_FINDINGS):
+        if owned(known, ecosystem=ecosystem, package=owner):
+            continue
+        # A package of the command's own name at least does not hide that it brings it.
+        severity: Severity = "low" if known == owner.rpartition("/")[2].lower() else "high"
+        summary = f"installs a command that hides the well-known {known}"
+        yield _finding(purl, "shadows-command", severity, summary, check="C8", file=file, field=command)
 
 
 def _source(purl: str, reason: str) -> SourceState:

@@ -172,8 +172,8 @@ def spdx(text: str) -> str | None:
         if parsed is None:
             return None
         strangers = _licensing().unknown_license_keys(parsed)
-    except (ExpressionError, ValueError, TypeError, AttributeError, RecursionError):
-        return None
+    except (ExpressionError, ValueError, TypeError, AttributeError, LookupError, RecursionError):
+        return None  # "()" alone makes the parser look for what is not there
     if not all(_LICENSE_REF.fullmatch(str(name)) for name in strangers):
         return None
     rendered = str(parsed.render("{symbol.key}"))

@@ -117,7 +117,7 @@ def _finding(subject: Subject, hits: Sequence[Hit], *, exploited: Collection[str
         "rated": severity.known,
         "undecided": not decided,
     }
-    if severity.known:
+    if severity.measured:
         data |= {"cvss": severity.score, "vector": severity.vector}
     title = next((summary for _, summary in sorted((hit.source, hit.summary) for hit in hits) if summary), "")
     doubt = "" if decided else " (the affected range cannot be compared with this version)"

@@ -104,8 +104,14 @@ def _zip(path: Path, reading: Reading) -> Iterator[tuple[str, bytes]]:
     _check_directory_size(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            members = sorted((each for each in archive.infolist() if each.filename.endswith(".json")), key=_name)
-            for member in members:
+            members = sorted(
+                (each for each in archive.infolist() if each.filename.endswith(".json")), key=_name, reverse=True
+            )
+            # The table of contents of a large dump is a hundred megabytes of objects: they go as they are used.
+            archive.filelist.clear()
+            archive.NameToInfo.clear()
+            while members:
+                member = members.pop()
                 try:
                     with archive.open(member) as source:
                         content = source.read(MAX_ENTRY_BYTES + 1)

@@ -4,11 +4,13 @@ Every way to fail ends in SourceTrouble with a status and a short reason that na
 only success is status 200 with a body of the expected shape.
 """
 
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import httpx
 import msgspec
@@ -53,25 +55,14 @@ class JsonSource:
         base_url: str,
         *,
         bounds: Bounds = Bounds(),
-        transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         url = httpx.URL(base_url.rstrip("/"))
-        auth = httpx.BasicAuth(url.username, url.password) if url.userinfo else None
+        self._auth = httpx.BasicAuth(url.username, url.password) if url.userinfo else None
         self.url = str(url.copy_with(username=None, password=None)).rstrip("/")
         self._bounds, self._sleep, self._clock = bounds, sleep, clock
-        # Redirects are not followed: neither our question nor our credentials belong to another place.
-        self._client = httpx.Client(timeout=_READ_TIMEOUT, auth=auth, follow_redirects=False, transport=transport)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._client.close()
+        self._ssl = httpx.create_ssl_context()
 
     def get(self, path: str, *, shape: type[T]) -> T:
         return self._asked("GET", path, content=None, shape=shape)
@@ -99,7 +90,10 @@ class JsonSource:
         if content is not None:
             headers["Content-Type"] = "application/json"
         try:
-            with self._client.stream(method, self.url + path, content=content, headers=headers) as response:
+            with (
+                self._client(deadline) as client,
+                client.stream(method, self.url + path, content=content, headers=headers) as response,
+            ):
                 if response.status_code != 200:
                     code = response.status_code
                     raise SourceTrouble(
@@ -114,6 +108,25 @@ class JsonSource:
             raise SourceTrouble("unavailable", reason, passing=True) from error
         except (httpx.InvalidURL, httpx.HTTPError) as error:
             raise SourceTrouble("error", f"cannot be asked ({type(error).__name__})") from error
+        except (OSError, ValueError, RuntimeError) as error:
+            # What a socket or client says that was closed under somebody's hands.
+            raise SourceTrouble("unavailable", "did not answer in time") from error
+
+    @contextmanager
+    def _client(self, deadline: float) -> Iterator[httpx.Client]:
+        """A client of its own for each question: it is closed at the deadline, whatever it is waiting for.
+
+        Timeouts of reads alone do not bound an answer, not even its headers: each byte starts a new one. Redirects are
+        not followed: neither our question nor our credentials belong to another place.
+        """
+        with httpx.Client(timeout=_READ_TIMEOUT, auth=self._auth, verify=self._ssl, follow_redirects=False) as client:
+            alarm = threading.Timer(max(0.0, deadline - self._clock()), client.close)
+            alarm.daemon = True
+            alarm.start()
+            try:
+                yield client
+            finally:
+                alarm.cancel()
 
     def _collected(self, pieces: Iterator[bytes], *, deadline: float) -> bytes:
         body = bytearray()

@@ -30,11 +30,9 @@ class Snapshot:
     path: Path | None
     today: date
     max_age_hours: float = DEFAULT_MAX_AGE_HOURS
+    id: str = SNAPSHOT_SOURCE_ID
+    """A mounted snapshot beside the bundled one needs a name of its own."""
     only_for_gaps: bool = False
-
-    @property
-    def id(self) -> str:
-        return SNAPSHOT_SOURCE_ID
 
     def ask(self, subjects: Sequence[Subject]) -> Answer:
         if self.path is None or not self.path.is_file():

@@ -36,6 +36,8 @@ class Severity:
     score: float = 7.0
     vector: str = ""
     known: bool = False
+    measured: bool = False
+    """False when `score` is only the least that the label can mean."""
 
     @property
     def rank(self) -> tuple[bool, float, str]:
@@ -53,7 +55,7 @@ def severity_of(vectors: Iterable[str], *, label: object = None, score: object =
     if newest:
         return max(newest, key=lambda rating: rating.rank)
     if isinstance(score, int | float) and not isinstance(score, bool) and 0 < score <= 10:
-        return Severity(label_of(float(score)), float(score), known=True)
+        return Severity(label_of(float(score)), float(score), known=True, measured=True)
     known = _LABELS.get(label.strip().lower()[:20]) if isinstance(label, str) else None
     return Severity(known[0], known[1], known=True) if known else UNKNOWN
 
@@ -76,4 +78,4 @@ def _rate(vector: object) -> tuple[bool, Severity] | None:
     except Exception:  # noqa: BLE001 - besides CVSSError the library raises ValueError, KeyError, decimal errors
         return None
     is_v2 = not vector.startswith("CVSS:")
-    return is_v2, Severity(label_of(score), score, vector, known=True)
+    return is_v2, Severity(label_of(score), score, vector, known=True, measured=True)

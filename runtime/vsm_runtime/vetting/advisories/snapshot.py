@@ -10,7 +10,9 @@ vouches for the shards; a shard that differs from it is as good as missing.
 import argparse
 import hashlib
 import json
+import os
 import sys
+import tempfile
 import zipfile
 import zlib
 from collections import defaultdict
@@ -80,7 +82,9 @@ def _write(target: Path, packed: Mapping[Key, list[bytes]], *, counts: Index, re
     shards: dict[str, dict[str, list[bytes]]] = defaultdict(dict)
     for (ecosystem, name), reduced in packed.items():
         shards[member_of(ecosystem, name)][name] = sorted(reduced)
-    temporary = target.with_name(f".{target.name}.part")
+    handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # two may build at once
+    os.close(handle)
+    temporary = Path(part)
     digests: dict[str, str] = {}
     try:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:

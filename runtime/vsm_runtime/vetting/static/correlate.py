@@ -53,7 +53,7 @@ _CHAINS: tuple[tuple[frozenset[str], float, float, str, str], ...] = tuple(
         ("place dynamic send", 0.55, 0.85, "runs-from-strangers", "runs text and names a place for strangers"),
         ("address spawn send", 0.3, 0.85, "loads-from-address", "starts programs and speaks to a bare address"),
         ("address collect send", 0.45, 0.88, "collects-for-address", "collects data and speaks to a bare address"),
-        ("env-all send", 0.15, 0.8, "environment-and-network", "reads the whole environment and sends"),
+        ("env-all send", 0.15, 0.35, "environment-and-network", "reads the whole environment and sends"),
         ("secret send", 0.2, 0.8, "secrets-and-network", "names places of secrets and sends"),
         ("sysinfo send", 0.08, 0.85, "machine-and-network", "asks who and where it is and sends"),
         ("packed dynamic decode", 0.72, 0.9, "packed-code", "a long packed text, a decoder and a call that runs text"),

@@ -179,9 +179,18 @@ class _Scan:
             )  # fmt: skip
 
     def _find(
-        self, check: str, rule: str, severity: Severity, summary: str, *, file: str = "", line: int = 0, snippet: str = "",
-        remedy: str = "", weight: float | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        check: str,
+        rule: str,
+        severity: Severity,
+        summary: str,
+        *,
+        file: str = "",
+        line: int = 0,
+        snippet: str = "",
+        remedy: str = "",
+        weight: float | None = None,
+    ) -> None:
         self.findings.append(
             Finding(
                 check=check,

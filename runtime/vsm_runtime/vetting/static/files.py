@@ -12,9 +12,10 @@ from vsm_runtime.vetting.static.javascript_flow import JavaScriptFlow
 from vsm_runtime.vetting.static.limits import Limits
 from vsm_runtime.vetting.static.matching import Hit, RulePack
 from vsm_runtime.vetting.static.members import Member
-from vsm_runtime.vetting.static.python_flow import PythonFlow, TooManyNodes
+from vsm_runtime.vetting.static.python_flow import PythonFlow
 from vsm_runtime.vetting.static.signals import Capability, Signal, snippet_hash
 from vsm_runtime.vetting.static.texts import line_of, packed_text_bytes, text_signals
+from vsm_runtime.vetting.static.trees import TooManyNodes
 
 PYTHON = (".py", ".pyw", ".pyx", ".pth")
 JAVASCRIPT = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx")

@@ -4,30 +4,21 @@ tree-sitter builds the tree (it repairs what is no JavaScript and never refuses)
 Names are resolved through `require`, `import` and destructuring; scopes are not told apart.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
 
-import tree_sitter_javascript
-from tree_sitter import Language, Node, Parser
+from tree_sitter import Node
 
 from vsm_runtime.vetting.static import javascript_names as names
 from vsm_runtime.vetting.static import python_names as shared
-from vsm_runtime.vetting.static.python_flow import TooManyNodes, shell_signals
+from vsm_runtime.vetting.static.shell import shell_signals
 from vsm_runtime.vetting.static.signals import Capability, Signal, snippet_hash
+from vsm_runtime.vetting.static.trees import below, javascript_nodes, parser
 
 Labels = frozenset[str]
 _NONE: Labels = frozenset()
 _PASSES = 3
 _MAX_TEXT = 4096
-_MAX_NODES = 100_000
 _FUNCTIONS = ("arrow_function", "function_expression", "function_declaration", "function")
-
-
-@cache
-def parser() -> Parser:
-    """One for the process: making it costs more than most files."""
-    return Parser(Language(tree_sitter_javascript.language()))
 
 
 @dataclass(slots=True)
@@ -48,7 +39,7 @@ class JavaScriptFlow:
     def run(self) -> None:
         """Raises TooManyNodes."""
         tree = parser().parse(self.data)
-        order = list(_post_order(tree.root_node))
+        order = list(javascript_nodes(tree.root_node))
         for node in order:
             self._import(node)
         for turn in range(_PASSES):
@@ -75,7 +66,7 @@ class JavaScriptFlow:
         elif node.type == "import_statement":
             module = self._string(node.child_by_field_name("source")).removeprefix("node:")
             self._capability_of(module)
-            for part in _below(node, ("identifier", "import_specifier"), limit=200):
+            for part in below(node, ("identifier", "import_specifier"), limit=200):
                 if part.type == "import_specifier":
                     name = self._text(part.child_by_field_name("name"))
                     self._aliases[self._text(part.child_by_field_name("alias")) or name] = f"{module}.{name}"
@@ -197,7 +188,7 @@ class JavaScriptFlow:
         if target is None or not labels or not self.follow_names:
             return
         wanted = ("identifier", "shorthand_property_identifier_pattern")
-        for part in (target,) if target.type in wanted else _below(target, wanted, limit=50):
+        for part in (target,) if target.type in wanted else below(target, wanted, limit=50):
             name = self._text(part)
             self._names[name] = self._names.get(name, _NONE) | labels
 
@@ -281,7 +272,7 @@ class JavaScriptFlow:
             self._say("env-exfiltration", "exfil", 0.92, "sends the whole environment", node, "collect send")
         if "secret-place" in given:
             self._say("secret-exfiltration", "exfil", 0.9, "sends a file of secrets", node, "collect send")
-        if len(facts) >= 2:
+        if len(facts) >= 2 and facts & {"sys-host", "sys-user", "sys-net"}:
             weight = 0.55 if {"sys-host", "sys-user"} <= facts else 0.25
             self._say("system-exfiltration", "beacon", weight, "sends facts about the machine", node, "collect send")
 
@@ -300,29 +291,3 @@ class JavaScriptFlow:
             line = node.start_point[0] + 1
             at_install = 0.9 if group == "beacon" else 0.0
             self.signals.append(Signal(f"js-{rule}", group, weight, summary, line, digest, facts, at_install))
-
-
-def _below(node: Node, kinds: tuple[str, ...], *, limit: int) -> Iterator[Node]:
-    stack = list(node.named_children)
-    while stack and limit:
-        part = stack.pop()
-        if part.type in kinds:
-            limit -= 1
-            yield part
-        stack.extend(part.named_children)
-
-
-def _post_order(root: Node) -> Iterator[Node]:
-    """Every named node after those below it. Raises TooManyNodes."""
-    stack: list[tuple[Node, bool]] = [(root, False)]
-    seen = 0
-    while stack:
-        node, done = stack.pop()
-        if done:
-            yield node
-            continue
-        seen += 1
-        if seen > _MAX_NODES:
-            raise TooManyNodes
-        stack.append((node, True))
-        stack.extend((child, False) for child in reversed(node.named_children))

@@ -21,7 +21,7 @@ class Limits:
     max_seconds: float = 120.0
     file_seconds: int = 10
     """For the pattern matcher, for one window of one file."""
-    max_parse_bytes: int = MEBIBYTE
+    max_parse_bytes: int = 384 * 1024
     """A longer source file is matched in windows but not parsed."""
     window_bytes: int = 4 * MEBIBYTE
     window_overlap_bytes: int = 16 * 1024

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 
 from vsm_runtime.vetting.static import python_names as words
-from vsm_runtime.vetting.static.python_flow import shell_signals
+from vsm_runtime.vetting.static.shell import SHELL_ANY_FETCH, shell_signals
 from vsm_runtime.vetting.static.signals import Signal, snippet_hash
 from vsm_runtime.vetting.static.texts import line_of
 
@@ -89,7 +89,7 @@ def _command(path: str, command: str, line: int, into: InstallCode) -> None:
         say(f"install-{rule}", weight, f"at installation {summary}")
     if words.SUSPICIOUS_PLACE.search(command):
         say("install-suspicious-place", 0.9, "at installation calls a place that collects data for strangers")
-    elif words.SHELL_ANY_FETCH.search(command):
+    elif SHELL_ANY_FETCH.search(command):
         say("install-fetch", 0.78, "at installation calls a downloader")
     elif _INLINE.search(command) and not _USUAL.match(command):
         heavy = re.search(r"https?:|child_process|eval\(|Buffer\.from|atob\(|process\.env\b(?!\.)|exec\(", command)

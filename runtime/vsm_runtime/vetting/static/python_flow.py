@@ -10,17 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from vsm_runtime.vetting.static import python_names as names
+from vsm_runtime.vetting.static.shell import shell_signals
 from vsm_runtime.vetting.static.signals import Capability, Signal, snippet_hash
+from vsm_runtime.vetting.static.trees import python_nodes, text_of
 
 Labels = frozenset[str]
 _NONE: Labels = frozenset()
 _PASSES = 3
 _MAX_TEXT = 4096
-MAX_NODES = 120_000
-
-
-class TooManyNodes(Exception):  # noqa: N818 - a verdict on the input
-    """The tree of this file is larger than we look through."""
 
 
 @dataclass(slots=True)
@@ -43,7 +40,7 @@ class PythonFlow:
     _reverse: set[str] = field(default_factory=set)
 
     def run(self) -> None:
-        order = list(_post_order(self.tree, self._scopes))
+        order = list(python_nodes(self.tree, self._scopes))
         for node in order:
             self._import(node)
         for turn in range(_PASSES):
@@ -68,7 +65,7 @@ class PythonFlow:
                 self._aliases[item.asname or item.name] = f"{node.module}.{item.name}"
 
     def _capability_of(self, module: str) -> None:
-        if word := names.CAPABILITIES.get(module.split(".")[0]):
+        if word := names.CAPABILITIES.get(module.partition(".")[0]):
             self.capabilities.add(Capability(word))
 
     def _dotted(self, node: ast.AST) -> str:
@@ -288,7 +285,7 @@ class PythonFlow:
             self._say("secret-exfiltration", "exfil", 0.9, f"sends a file of secrets{encoded}", node, "collect send")
         if "watching" in given:
             self._say("watch-exfiltration", "exfil", 0.85, "sends the screen or the clipboard", node, "collect send")
-        if len(facts) >= 2:
+        if len(facts) >= 2 and facts & {"sys-host", "sys-user", "sys-net"}:
             weight = 0.55 if {"sys-host", "sys-user"} <= facts else 0.25
             self._say("system-exfiltration", "beacon", weight, "sends facts about the machine", node, "collect send")
 
@@ -297,9 +294,9 @@ class PythonFlow:
         if dotted in names.RETRIEVE:
             for value in node.args[1:2]:
                 self._mark_dropped(value)
-        elif dotted.endswith((".write", ".write_bytes", ".write_text")) and isinstance(node.func, ast.Attribute):
-            if "download" in given:
-                self._mark_dropped(node.func.value)
+        writes = dotted.endswith((".write", ".write_bytes", ".write_text")) and "download" in given
+        if writes and isinstance(node.func, ast.Attribute):
+            self._mark_dropped(node.func.value)
 
     def _mark_dropped(self, value: ast.AST) -> None:
         for part in ast.walk(value):
@@ -322,36 +319,6 @@ class PythonFlow:
         self.signals.append(Signal(f"py-{rule}", group, weight, summary, line, snippet_hash(text), facts, at_install))
 
 
-def shell_signals(command: str) -> list[tuple[str, float, str]]:
-    """What a command line that some code starts says: (rule, weight, summary)."""
-    command = command[:_MAX_TEXT]
-    found = []
-    if names.SHELL_REVERSE.search(command):
-        found.append(("shell-reverse", 0.95, "starts a shell for somebody else"))
-    if names.SHELL_FETCH.search(command):
-        found.append(("shell-download-execute", 0.92, "starts a command that downloads and runs code"))
-    if names.SHELL_HIDDEN.search(command):
-        found.append(("shell-hidden", 0.85, "starts an encoded or hidden command"))
-    return found
-
-
-def text_of(node: ast.AST) -> str:
-    """The text of a constant or of a simple sum of constants; "" if it is anything else."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value[:_MAX_TEXT]
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        pieces: list[str] = []
-        current: ast.AST = node
-        while isinstance(current, ast.BinOp) and isinstance(current.op, ast.Add) and len(pieces) < 64:
-            if not (isinstance(current.right, ast.Constant) and isinstance(current.right.value, str)):
-                return ""
-            pieces.append(current.right.value)
-            current = current.left
-        if isinstance(current, ast.Constant) and isinstance(current.value, str):
-            return "".join([current.value, *reversed(pieces)])[:_MAX_TEXT]
-    return ""
-
-
 def _texts(node: ast.Call) -> Iterator[str]:
     for value in node.args[:3]:
         for part in ast.walk(value):
@@ -363,21 +330,3 @@ def _constant_labels(node: ast.Constant) -> Labels:
     if isinstance(node.value, str) and 3 < len(node.value) < 300 and names.SECRET_PLACE.search(node.value):
         return frozenset({"secret-place"})
     return _NONE
-
-
-def _post_order(tree: ast.AST, scopes: dict[int, int]) -> Iterator[ast.AST]:
-    """Every node after those below it; notes which function each stands in. Raises TooManyNodes."""
-    stack: list[tuple[ast.AST, bool, int]] = [(tree, False, 0)]
-    seen = 0
-    while stack:
-        node, done, scope = stack.pop()
-        if done:
-            yield node
-            continue
-        seen += 1
-        if seen > MAX_NODES:
-            raise TooManyNodes
-        scopes[id(node)] = scope
-        stack.append((node, True, scope))
-        inner = id(node) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else scope
-        stack.extend((child, False, inner) for child in reversed(list(ast.iter_child_nodes(node))))

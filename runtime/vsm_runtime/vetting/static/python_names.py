@@ -7,7 +7,7 @@ import re
 
 EXECUTE = frozenset({
     "exec", "eval", "builtins.exec", "builtins.eval", "__builtins__.exec", "__builtins__.eval", "types.FunctionType",
-    "runpy.run_path", "code.InteractiveInterpreter.runcode", "marshal.loads",
+    "runpy.run_path", "code.InteractiveInterpreter.runcode",
 })  # fmt: skip
 COMPILE = frozenset({"compile", "builtins.compile"})
 SPAWN = frozenset({
@@ -79,20 +79,6 @@ SECRET_PLACE = re.compile(
     re.IGNORECASE,
 )
 SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|API_?KEY|CREDENTIAL|PRIVATE_?KEY|ACCESS_KEY", re.IGNORECASE)
-SHELL_FETCH = re.compile(
-    r"(?:curl|wget|iwr|Invoke-WebRequest|DownloadString|DownloadFile|certutil|bitsadmin)\b[^\n]{0,300}?"
-    r"(?:\|\s{0,4}(?:sudo\s)?(?:ba|z|da)?sh\b|\|\s{0,4}(?:python[23]?|node|perl|iex)\b"
-    r"|(?:&&|;)\s{0,4}(?:chmod|sh|bash|start|\./|/tmp/)|\biex\b|-urlcache)"
-    r"|(?:sh|bash|zsh)\s{1,4}-c\s{0,4}[\"']?\$\((?:curl|wget)|(?:ba)?sh\s{1,4}<\(\s{0,4}(?:curl|wget)",
-    re.IGNORECASE,
-)
-SHELL_HIDDEN = re.compile(
-    r"powershell(?:\.exe)?\b[^\n]{0,120}?\s-(?:e|en|enc|encodedcommand)\s|\bbase64\s{1,4}(?:-d|-D|--decode)\b[^\n]{0,80}"
-    r"\|\s{0,4}(?:ba|z)?sh\b|powershell(?:\.exe)?\b[^\n]{0,120}?(?:-w(?:indowstyle)?\s{1,4}hidden)",
-    re.IGNORECASE,
-)
-SHELL_REVERSE = re.compile(r"/dev/tcp/|\bn(?:c|cat)\b[^\n]{0,60}\s-(?:e|c)\s|mkfifo\s[^\n]{0,80}\bnc\b", re.IGNORECASE)
-SHELL_ANY_FETCH = re.compile(r"\b(?:curl|wget)(?:\.exe)?\b[^\n]{0,200}?(?:https?://|\$\{?\w)", re.IGNORECASE)
 SUSPICIOUS_PLACE = re.compile(
     r"discord(?:app)?\.com/api/webhooks|api\.telegram\.org/bot|\.oast(?:ify)?\.|interact\.sh|burpcollaborator\.net"
     r"|\.pipedream\.net|webhook\.site|requestbin|\.ngrok(?:-free)?\.|ngrok\.io|transfer\.sh|file\.io/|gofile\.io"

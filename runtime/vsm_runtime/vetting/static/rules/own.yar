@@ -39,18 +39,18 @@ rule any_suspicious_place {
     $a = "discord.com/api/webhooks" nocase
     $b = "discordapp.com/api/webhooks" nocase
     $c = "api.telegram.org/bot" nocase
-    $d = ".oast." nocase
+    $d = /\.oast\.(me|fun|live|site|pro|online)/ nocase
     $e = "oastify.com" nocase
-    $f = "interact.sh" nocase
+    $f = /\.interact\.sh\b/ nocase
     $g = "burpcollaborator" nocase
     $h = "pipedream.net" nocase
     $i = "webhook.site" nocase
-    $j = "requestbin" nocase
-    $k = ".ngrok" nocase
-    $l = "transfer.sh" nocase
-    $m = "gofile.io" nocase
+    $j = /requestbin\.(com|net)/ nocase
+    $k = /\.ngrok(-free)?\.(io|app|dev|com)/ nocase
+    $l = /\btransfer\.sh\b/ nocase
+    $m = /\bgofile\.io\b/ nocase
     $n = "anonfile" nocase
-    $o = "dnslog." nocase
+    $o = /dnslog\.(cn|org|pw|link)/ nocase
     $p = "requestcatcher.com" nocase
     $q = "beeceptor.com" nocase
     $r = "pastebin.com/raw" nocase
@@ -103,7 +103,7 @@ rule py_sysinfo {
   strings:
     $a = "gethostname(" $b = "getpass.getuser" $c = "platform.node" $d = "getlogin(" $e = "os.uname" $f = "getnode("
     $g = "os.getcwd" $h = "platform.platform" $i = "whoami"
-  condition: 2 of them
+  condition: 2 of them and any of ($a, $b, $c, $d, $e, $f, $i)
 }
 
 rule js_sysinfo {
@@ -111,7 +111,7 @@ rule js_sysinfo {
   strings:
     $a = ".hostname()" $b = ".userInfo()" $c = ".networkInterfaces()" $d = ".homedir()" $e = "dns.getServers"
     $f = "process.cwd()" $g = "__dirname" $h = "whoami" $i = "os.platform()"
-  condition: 2 of them
+  condition: 2 of them and any of ($a, $b, $c, $e, $h)
 }
 
 rule py_env_all {
@@ -202,7 +202,7 @@ rule py_watch {
 }
 
 rule any_shell_chain {
-  meta: kind = "signal" lang = "any" weight = 60 group = "shell" summary = "a command that downloads and runs code" facts = "download execute"
+  meta: kind = "signal" lang = "any" weight = 45 group = "shell" summary = "a command that downloads and runs code" facts = "download execute"
   strings:
     $a = /\b(curl|wget)\s[^\n|"']{0,200}\|\s{0,3}(sudo\s)?(ba|z|da)?sh\b/
     $b = /powershell(\.exe)?\s[^\n]{0,120}-(enc|encodedcommand|e)\s{1,2}[A-Za-z0-9+\/=]{20}/ nocase
@@ -239,7 +239,6 @@ rule py_obfuscated_words {
   strings:
     $d = "\\x65\\x78\\x65\\x63" nocase
     $e = "\\x65\\x76\\x61\\x6c" nocase
-    $f = /getattr\(__import__\(/
     $g = /chr\([0-9]{1,3}\)\s?\+\s?chr\([0-9]{1,3}\)\s?\+\s?chr\([0-9]{1,3}\)\s?\+\s?chr\(/
     $h = /\['?__builtins__'?\][^\n]{0,40}\[::-1\]/
     $j = /lambda\s{1,3}__\s{0,3}:\s{0,3}__import__/
