@@ -2,11 +2,11 @@
 
 import asyncio
 import itertools
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 
 from vsm_runtime.bridge import checks, jsonrpc, sessions
-from vsm_runtime.bridge.asgi import respond, respond_json
+from vsm_runtime.bridge.asgi import NoMemory, Reservation, respond, respond_json
 from vsm_runtime.bridge.checks import Rejected
 from vsm_runtime.bridge.desk import Desk, Visit
 from vsm_runtime.bridge.eras import ASSUMED_VERSION, LOG_LEVELS, Client, Era, initialize_result, negotiate
@@ -14,6 +14,7 @@ from vsm_runtime.bridge.feeds import ALL_LISTS, Feed
 from vsm_runtime.bridge.hub import ServerError
 from vsm_runtime.bridge.jsonrpc import Json, Kind, kind_of, params_of
 from vsm_runtime.bridge.link import LinkBusy
+from vsm_runtime.bridge.response import encoded
 from vsm_runtime.bridge.streams import serve_feed
 from vsm_runtime.bridge.subscriptions import TooManySubscriptions, offered_by
 from vsm_runtime.bridge.supervisor import Supervisor
@@ -46,6 +47,8 @@ class LegacyEndpoint:
         self._desk.peer(supervisor)
         if method == "tools/list":
             return await self._desk.list_tools(visit, message, client, supervisor)
+        if method == "ping":  # takes nothing of anybody's, and must not fail for a client's rate
+            return await respond_json(visit.request.send, 200, jsonrpc.result(message["id"], {}))
         if method in _OWN:
             with self._desk.counted(visit, client.identity):
                 answer = await self._own(message, client, supervisor)
@@ -73,8 +76,11 @@ class LegacyEndpoint:
         if not requests:
             return await respond(visit.request.send, 202)
         self._desk.peer(supervisor)
-        answers = await asyncio.gather(*(self._answer(visit, one, client, supervisor) for one in requests))
-        body = b"[" + b",".join(map(jsonrpc.encode, answers)) + b"]"
+        answers = _Answers(visit.request.memory)
+        await asyncio.gather(
+            *(answers.take(one["id"], self._answer(visit, one, client, supervisor)) for one in requests)
+        )
+        body = b"[" + b",".join(answers.bodies) + b"]"
         return await respond(visit.request.send, 200, body, [(b"content-type", b"application/json")])
 
     async def get(self, visit: Visit) -> None:
@@ -200,6 +206,24 @@ class LegacyEndpoint:
             raise Rejected(503, jsonrpc.SERVER_DOWN, "the server ended before it answered") from None
         supervisor.hub.board.add(feed)
         return None
+
+
+class _Answers:
+    """Of one batch: kept encoded, and within the memory for large messages, however many come at once."""
+
+    def __init__(self, memory: Reservation) -> None:
+        self.bodies: list[bytes] = []
+        self._memory = memory
+        self._size_bytes = 0
+
+    async def take(self, request_id: int | str, answer: Awaitable[Json]) -> None:
+        body = encoded(await answer)
+        try:
+            self._memory.need(self._size_bytes + len(body))
+        except NoMemory:
+            body = jsonrpc.encode(jsonrpc.error(request_id, jsonrpc.BUSY, "too many large answers at once; try again"))
+        self._size_bytes += len(body)
+        self.bodies.append(body)
 
 
 _OWN = frozenset({"logging/setLevel", "ping", "resources/subscribe", "resources/unsubscribe"})

@@ -99,7 +99,7 @@ class Response:
         """Status and body of the answer, which counts as memory until it is sent."""
         outcome = self._exchange.take_outcome()
         status = http_status(outcome["error"]["code"], self._exchange.client) if "error" in outcome else 200
-        body, memory = _encoded(outcome), self._request.memory
+        body, memory = encoded(outcome), self._request.memory
         self._exchange.answer_bytes = len(body)
         memory.release()
         try:
@@ -130,7 +130,7 @@ async def _watch(receive: Receive, exchange: Exchange) -> None:
     exchange.abandon()
 
 
-def _encoded(outcome: Json) -> bytes:
+def encoded(outcome: Json) -> bytes:
     try:
         return jsonrpc.encode(outcome)
     except jsonrpc.Malformed as error:

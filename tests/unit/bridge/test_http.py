@@ -6,7 +6,19 @@ from typing import Any
 import httpx
 import pytest
 
-from unit.bridge.rig import DEADLINE_SECONDS, HEADERS, MODERN, RawClient, Rig, answer_of, call, modern, request, text_of
+from unit.bridge.rig import (
+    DEADLINE_SECONDS,
+    HEADERS,
+    MODERN,
+    RawClient,
+    Rig,
+    answer_of,
+    call,
+    modern,
+    request,
+    stdio_server,
+    text_of,
+)
 
 PING = request("ping")
 
@@ -175,6 +187,19 @@ class TestBatches:
         assert "echo" in [tool["name"] for tool in answers[2]["result"]["tools"]]
         assert answers[3]["error"]["code"] == -32601
         assert "cannot be reached before its answer" in text_of(answers[4])
+
+    async def test_answers_of_a_batch_share_the_memory_for_large_ones(self, rig: Rig) -> None:
+        rig.start(stdio_server()).ready()
+        batch = [call("flood", request_id=n, size=4 << 20) for n in range(12)]
+        before = rig.rss_bytes()
+        async with RawClient(rig) as client:
+            await client.initialize(version="2025-03-26")
+            answers = (await client.post(batch)).json()
+        refused = [answer["error"]["code"] for answer in answers if "error" in answer]
+        assert len(answers) == 12
+        assert refused
+        assert set(refused) == {-31004}
+        assert rig.rss_bytes() - before < 160 << 20
 
     async def test_batch_of_notifications_gets_no_body(self, shared: Rig) -> None:
         async with RawClient(shared) as client:
