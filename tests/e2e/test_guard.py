@@ -19,18 +19,12 @@ import pytest
 
 from support.cluster import SYSTEM_NAMESPACE, Cluster, condition_of
 from support.kubectl import Manifest
-from support.mcpservers import Server, ask_all, probe_server, ready
+from support.mcpservers import INITIALIZE, Server, ask_all, probe_server, ready
 from support.pods import idle_pod
 
 ADMIT = "vsm-mcp.io/admit-tools"
 TAKEN_OVER_SECONDS = 180.0
 """A kubelet looks at mounted ConfigMaps about once a minute."""
-INITIALIZE = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "caller", "version": "1"}},
-}
 ACCEPT = {"Accept": "application/json, text/event-stream"}
 TOKENS = {"alice": "alice-0123456789abcdef", "bob": "bob-0123456789abcdef"}
 

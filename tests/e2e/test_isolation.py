@@ -10,16 +10,10 @@ from dataclasses import dataclass
 import pytest
 
 from support.cluster import SYSTEM_NAMESPACE, Cluster
-from support.mcpservers import Server, probe_server
+from support.mcpservers import INITIALIZE, Server, probe_server
 from support.pods import connects, echo_pod, idle_pod, post
 
 METADATA_ADDRESS = "169.254.169.254"
-INITIALIZE = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "caller", "version": "1"}},
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,16 +10,10 @@ import pytest
 
 from support.cluster import OPERATOR, SYSTEM_NAMESPACE, Cluster
 from support.kubectl import Manifest
-from support.mcpservers import Server, probe_server, ready
+from support.mcpservers import INITIALIZE, Server, probe_server, ready
 
 AUDIENCE = "mcp"
 VARIABLE = "VSM_API_SERVER_CIDRS"
-INITIALIZE = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "caller", "version": "1"}},
-}
 
 
 @dataclass(frozen=True, slots=True)

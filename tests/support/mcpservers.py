@@ -9,6 +9,14 @@ from typing import Any
 from support.cluster import PROGRAMS, Cluster, condition_of
 from support.kubectl import Event, Manifest, Watch
 
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "caller", "version": "1"}},
+}
+"""What a client says first, for tests that speak plain HTTP."""
+
 READY_SECONDS = 240.0
 """Includes a cold intake on a slow machine; no test passes or fails by it."""
 _CALL_SECONDS = 90.0

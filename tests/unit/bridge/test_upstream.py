@@ -146,31 +146,27 @@ async def test_trace_context_reaches_a_server_in_headers_too(http_rig: HttpRig) 
         assert text_of(await client.call("trace")) == f"{parent} {parent}"
 
 
-async def test_change_that_a_legacy_server_tells_on_its_own_stream_reaches_clients(http_rig: HttpRig) -> None:
-    http_rig.start_server("http_server.py").start_bridge().ready()
-    async with RawClient(http_rig) as client:
+async def told_after(rig: HttpRig, tool: str) -> str:
+    """The method of the first message on a session's stream after a call of this tool."""
+    async with RawClient(rig) as client:
         await client.initialize()
         async with client._http.stream("GET", client._url, headers={"Accept": "text/event-stream"}) as response:
-            await client.call("announce")
+            await client.call(tool)
             async with asyncio.timeout(20):
                 async for line in response.aiter_lines():
                     if line.startswith("data: "):
-                        assert json.loads(line[6:])["method"] == "notifications/prompts/list_changed"
-                        return
+                        return str(json.loads(line[6:])["method"])
     raise AssertionError("the stream ended without a word")
+
+
+async def test_change_that_a_legacy_server_tells_on_its_own_stream_reaches_clients(http_rig: HttpRig) -> None:
+    http_rig.start_server("http_server.py").start_bridge().ready()
+    assert await told_after(http_rig, "announce") == "notifications/prompts/list_changed"
 
 
 async def test_change_that_a_modern_server_tells_reaches_clients_of_both_eras(http_rig: HttpRig) -> None:
     http_rig.start_server("modern_server.py").start_bridge().ready()
-    async with RawClient(http_rig) as client:
-        await client.initialize()
-        async with client._http.stream("GET", client._url, headers={"Accept": "text/event-stream"}) as response:
-            await client.call("grow")
-            async with asyncio.timeout(20):
-                async for line in response.aiter_lines():
-                    if line.startswith("data: "):
-                        assert json.loads(line[6:])["method"] == "notifications/tools/list_changed"
-                        break
+    assert await told_after(http_rig, "grow") == "notifications/tools/list_changed"
     assert "more" in http_rig.status()["tools"]["names"]
 
 

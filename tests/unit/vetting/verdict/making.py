@@ -18,6 +18,8 @@ from vsm_operator.domain.vetting.model import (
     SourceState,
 )
 from vsm_operator.domain.vetting.policy import DEVELOPMENT, PRODUCTION, Waiver
+from vsm_operator.domain.vetting.results import Verdict
+from vsm_operator.domain.vetting.verdict import evaluate
 
 TODAY = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 ROOT, DEP, DEEP = "pkg:npm/%40acme/server@1.2.3", "pkg:npm/left@2.0.0", "pkg:npm/right@3.0.0"
@@ -184,3 +186,8 @@ def evidences(draw: st.DrawFn) -> Evidence:
     )
     stage = draw(st.sampled_from(["package", "package", "trial"]))
     return evidence(*members, sources=sources, stage=stage, findings=tuple(draw(st.lists(findings, max_size=1))))
+
+
+def judge(judged: Evidence, **changes: Any) -> Verdict:
+    """By the production policy with these changes."""
+    return evaluate(judged, dataclasses.replace(PRODUCTION, **changes), today=TODAY)

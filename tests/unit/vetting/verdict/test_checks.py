@@ -16,6 +16,7 @@ from unit.vetting.verdict.making import (
     TRIAL_STAGE,
     evidence,
     finding,
+    judge,
     package,
     source,
     waiver,
@@ -27,10 +28,6 @@ from vsm_operator.domain.vetting.checks import WEIGHTS, Judged
 from vsm_operator.domain.vetting.model import Evidence
 from vsm_operator.domain.vetting.policy import DEVELOPMENT, PRODUCTION
 from vsm_operator.domain.vetting.verdict import Verdict, _assured, evaluate
-
-
-def judge(judged: Evidence, **changes: Any) -> Verdict:
-    return evaluate(judged, dataclasses.replace(PRODUCTION, **changes), today=TODAY)
 
 
 def score_of(verdict: Verdict, name: str) -> float:

@@ -10,10 +10,10 @@ from unit.vetting.verdict.making import (
     DEP,
     PACKAGE_STAGE,
     ROOT,
-    TODAY,
     TRIAL_STAGE,
     evidence,
     finding,
+    judge,
     package,
     source,
     waiver,
@@ -23,11 +23,7 @@ from unit.vetting.verdict.making import (
 )
 from vsm_operator.domain.vetting.model import Evidence
 from vsm_operator.domain.vetting.policy import DEVELOPMENT, PRODUCTION
-from vsm_operator.domain.vetting.verdict import Verdict, evaluate
-
-
-def judge(judged: Evidence, **changes: Any) -> Verdict:
-    return evaluate(judged, dataclasses.replace(PRODUCTION, **changes), today=TODAY)
+from vsm_operator.domain.vetting.verdict import Verdict
 
 
 def fired(verdict: Verdict) -> list[str]:

@@ -1,7 +1,6 @@
 """The explanation: the most important first, each with a place and a way out, and no flood hides another kind."""
 
 import dataclasses
-from typing import Any
 
 import pytest
 
@@ -9,22 +8,15 @@ from unit.vetting.verdict.making import (
     DEEP,
     DEP,
     ROOT,
-    TODAY,
     evidence,
     finding,
+    judge,
     package,
     with_dependency,
     with_finding,
     with_root,
 )
-from vsm_operator.domain.vetting.model import Evidence, Finding
-from vsm_operator.domain.vetting.policy import PRODUCTION
-from vsm_operator.domain.vetting.results import Verdict
-from vsm_operator.domain.vetting.verdict import evaluate
-
-
-def judge(judged: Evidence, **changes: Any) -> Verdict:
-    return evaluate(judged, dataclasses.replace(PRODUCTION, **changes), today=TODAY)
+from vsm_operator.domain.vetting.model import Finding
 
 
 def test_malware_comes_before_integrity_and_that_before_policy() -> None:
